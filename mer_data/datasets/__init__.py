@@ -1,0 +1,1 @@
+"""One importer per dataset, as it is distributed: official sheet and frame tree in, clips out."""

@@ -1,0 +1,5 @@
+"""Features: named, versioned arrays computed from a clip's frames."""
+
+from mer_data.features.spec import FEATURES, FeatureSpec, feature
+
+__all__ = ["FEATURES", "FeatureSpec", "feature"]

@@ -1,0 +1,51 @@
+"""The formats that can be imported, and the one way from a source into a store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from mer_data import schema
+from mer_data.datasets import casme2
+from mer_data.imported import Imported
+from mer_data.imports import htnet
+from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_data.store import Store
+
+FORMATS: Mapping[str, Callable[[Sequence[Path]], Imported]] = {"casme2": casme2.read, "htnet": htnet.read}
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def read_format(format_: str, sources: Sequence[Path]) -> Imported:
+    """Read and validate a dataset without writing anything.
+
+    Raises
+    ------
+    BadInput
+        If the format is unknown, or with all that is wrong with the source.
+    """
+    if format_ not in FORMATS:
+        raise BadInput(Problem(format_, "unknown format", did_you_mean(format_, FORMATS)))
+    raise_all(Problem(str(path), "no such file or folder") for path in sources if not path.exists())
+    imported = FORMATS[format_](sources)
+    raise_all(schema.find_problems(imported.clips, str(imported.source)))
+    return imported
+
+
+def import_dataset(format_: str, sources: Sequence[Path], store: Store, name: str) -> Imported:
+    """Read a dataset and put it into the store under `name`, taking the place of one of that name.
+
+    Raises
+    ------
+    BadInput
+        As :func:`read_format`; the store is untouched then.
+    """
+    if not _PLAIN_NAME.fullmatch(name):
+        raise BadInput(Problem(name, "cannot be a dataset's name", "use letters, digits, '_', '-' and '.'"))
+    imported = read_format(format_, sources)
+    with store.replacing(name) as writer:
+        writer.clips(imported.clips, format_=format_, frame_root=imported.frame_root, notes=imported.notes)
+        for one in imported.features:
+            writer.feature(one.spec, one.arrays, imported.clips, one.origin)
+    return imported

@@ -1,0 +1,95 @@
+"""Finding and reading the frames of a clip, by number and inside one root."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mer_data.problems import BadInput, Problem
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png"})
+_LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
+
+
+def inside(root: Path, relative: str) -> Path:
+    """The path `relative` under `root`, after following links.
+
+    Raises
+    ------
+    BadInput
+        If it leaves the root, by ``..``, an absolute path or a link.
+    """
+    path = (root / relative).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise BadInput(Problem(str(root), f"{relative!r} leads out of this folder", "use a path inside it"))
+    return path
+
+
+def frame_number(file_name: str) -> int | None:
+    """The last run of digits in a file's stem (``reg_img46.jpg`` -> 46), or None.
+
+    Frame names are padded in some datasets and not in others, so frames are ordered and found by this number,
+    never by text.
+    """
+    found = _LAST_NUMBER.search(Path(file_name).stem)
+    return int(found.group(1)) if found else None
+
+
+def list_frames(folder: Path) -> dict[int, Path]:
+    """The image files of a folder by frame number, in ascending order.
+
+    Raises
+    ------
+    BadInput
+        If the folder is missing, or two files have one number.
+    """
+    if not folder.is_dir():
+        raise BadInput(Problem(str(folder), "no such folder of frames"))
+    frames: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        number = frame_number(path.name)
+        if number is None or path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+            continue
+        if number in frames:
+            raise BadInput(
+                Problem(str(folder), f"{frames[number].name} and {path.name} are both frame {number}", "keep one")
+            )
+        frames[number] = path
+    return dict(sorted(frames.items()))
+
+
+def pick(frames: Mapping[int, Path], number: int, folder: str) -> Path:
+    """The file of one frame.
+
+    Raises
+    ------
+    BadInput
+        If the number is not among `frames`; the message gives the range that is there.
+    """
+    if number not in frames:
+        have = f"it has {min(frames)} to {max(frames)}" if frames else "it has no frames"
+        raise BadInput(Problem(folder, f"no frame {number}", have))
+    return frames[number]
+
+
+def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
+    """An image file's bytes as uint8 ``[H, W, 3]`` in OpenCV's order (blue, green, red).
+
+    Raises
+    ------
+    BadInput
+        If OpenCV cannot read it; `where` is the file to name.
+    """
+    buffer = np.frombuffer(data, np.uint8)
+    try:
+        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if buffer.size else None
+    except cv2.error:
+        image = None
+    if image is None:
+        raise BadInput(Problem(where, "is not a readable image", "restore the file from the original"))
+    return np.asarray(image, np.uint8)

@@ -1,0 +1,58 @@
+"""What every importer returns, whatever it read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from mer_data.features.spec import FeatureSpec
+from mer_data.schema import Clip
+
+
+@dataclass(frozen=True)
+class ImportedFeature:
+    """Arrays that another project extracted.
+
+    Attributes
+    ----------
+    spec
+        Name, channels, size and dtype as our feature of that name has them; `params` tell the origin instead of
+        parameters of ours.
+    arrays
+        Clip id to array, for every clip.
+    origin
+        Where they come from, in a few words.
+    """
+
+    spec: FeatureSpec
+    arrays: Mapping[str, npt.NDArray[Any]]
+    origin: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A dataset as an importer read it, before it is written to a store.
+
+    Attributes
+    ----------
+    clips
+        In the order of the source.
+    source
+        The file to name when a clip is found invalid.
+    frame_root
+        The folder each clip's `frames` is relative to, or None.
+    notes
+        What the reader should know: clips left out and why, values corrected.
+    features
+        Features that came with the clips.
+    """
+
+    clips: tuple[Clip, ...]
+    source: Path
+    frame_root: Path | None = None
+    notes: tuple[str, ...] = ()
+    features: tuple[ImportedFeature, ...] = ()

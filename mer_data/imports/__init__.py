@@ -1,0 +1,1 @@
+"""One importer per foreign feature format: arrays that other projects extracted."""

@@ -1,0 +1,111 @@
+"""Emotion vocabularies and class schemes: from a dataset's words to the classes that are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.schema import Clip
+
+# One spelling for each emotion; the keys are what sheets write, after lower-casing and stripping.
+_SYNONYMS = {
+    "happy": "happiness",
+    "sad": "sadness",
+    "other": "others",
+    "angry": "anger",
+    "disgusted": "disgust",
+    "surprised": "surprise",
+    "fearful": "fear",
+}
+EMOTIONS = (
+    "anger",
+    "contempt",
+    "disgust",
+    "fear",
+    "happiness",
+    "helpless",
+    "negative",
+    "others",
+    "pain",
+    "positive",
+    "repression",
+    "sadness",
+    "surprise",
+    "tense",
+)
+
+
+def read_emotion(word: str) -> str | None:
+    """The canonical emotion for a sheet's word (``Happy`` -> ``happiness``), or None if it is unknown."""
+    word = word.strip().lower()
+    word = _SYNONYMS.get(word, word)
+    return word if word in EMOTIONS else None
+
+
+@dataclass(frozen=True)
+class ClassScheme:
+    """A named map from emotions to the classes that are scored.
+
+    Attributes
+    ----------
+    name
+        How experiment files call it.
+    classes
+        The class names in the order of a confusion matrix.
+    emotions
+        Canonical emotion to class. An emotion that is not a key is left out of the experiment.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    emotions: Mapping[str, str]
+
+    def label(self, clip: Clip) -> str | None:
+        """The clip's class name, or None if the scheme leaves the clip out."""
+        return self.emotions.get(clip.emotion)
+
+
+def _identity(*emotions: str) -> dict[str, str]:
+    return {emotion: emotion for emotion in emotions}
+
+
+SCHEMES = {
+    scheme.name: scheme
+    for scheme in (
+        # MEGC 2019 (See et al., FG 2019): all negative emotions together; tense, others etc. left out.
+        ClassScheme(
+            "3-class",
+            ("negative", "positive", "surprise"),
+            {
+                **dict.fromkeys(
+                    ("anger", "contempt", "disgust", "fear", "negative", "repression", "sadness"), "negative"
+                ),
+                **dict.fromkeys(("happiness", "positive"), "positive"),
+                "surprise": "surprise",
+            },
+        ),
+        # The usual five classes of CASME II (Yan et al., PLoS ONE 2014): sadness and fear are too few.
+        ClassScheme(
+            "casme2-5-class",
+            ("disgust", "happiness", "others", "repression", "surprise"),
+            _identity("disgust", "happiness", "others", "repression", "surprise"),
+        ),
+    )
+}
+
+
+def scheme(name: str, clips: Sequence[Clip], where: str) -> ClassScheme:
+    """The class scheme of that name; ``native`` has one class per emotion found in the clips.
+
+    Raises
+    ------
+    BadInput
+        If there is no such scheme; `where` names the place that asked for it.
+    """
+    if name == "native":
+        found = sorted({clip.emotion for clip in clips})
+        return ClassScheme("native", tuple(found), _identity(*found))
+    if name not in SCHEMES:
+        raise BadInput(Problem(where, f"unknown class scheme {name!r}", did_you_mean(name, [*SCHEMES, "native"])))
+    return SCHEMES[name]

@@ -1,0 +1,72 @@
+"""What is wrong with something a user gave us, said once and completely."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with an input.
+
+    Attributes
+    ----------
+    where
+        The file, and the row and column if there are any: ``labels.csv, row 12, column label``.
+    what
+        What is wrong, in words.
+    remedy
+        What the reader can do about it; may be empty.
+    """
+
+    where: str
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}"
+        return f"{text} ({self.remedy})" if self.remedy else text
+
+
+class BadInput(Exception):  # noqa: N818 - it is the input that is wrong, not the program
+    """Input that cannot be used. The command line prints it and exits with status 2.
+
+    Parameters
+    ----------
+    problems
+        One problem, or all that were found together.
+    """
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        shown = [str(problem) for problem in self.problems[:_SHOWN]]
+        hidden = len(self.problems) - len(shown)
+        if hidden:
+            shown.append(f"... and {hidden} more")
+        return "\n".join(shown)
+
+    def __reduce__(self) -> tuple[type[BadInput], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+def raise_all(problems: Iterable[Problem]) -> None:
+    """Raise one :class:`BadInput` with all the problems, or return if there are none."""
+    found = tuple(problems)
+    if found:
+        raise BadInput(found)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A remedy that names the nearest known word, or lists the known ones if none is near."""
+    words = sorted(known)
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(words)}" if words else ""

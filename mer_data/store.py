@@ -1,0 +1,287 @@
+"""The Arrow feature store: a folder per dataset, a shard per subject, memory-mapped reads.
+
+::
+
+    STORE/casme2/clips.arrow                      the clip table
+    STORE/casme2/dataset.json                     name, format, frame root, notes of the import
+    STORE/casme2/features/flow_uvs_28/
+        manifest.json                             definition, shards, key; written last
+        sub01.3f0a91c2b7de.arrow                  clip ids and one fixed-shape tensor per clip
+
+A shard's file name holds its key, the hash of all that its bytes depend on. A shard that exists is therefore
+right, whoever wrote it and when; a changed clip or frame asks for another name.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import ipc
+
+from mer_data.features.spec import FeatureSpec
+from mer_data.files import read, read_json, write_json, written_aside
+from mer_data.hashing import digest, digest_bytes
+from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.schema import Clip, from_table, to_table
+
+_KEY_LETTERS = 16
+_REBUILD = "import the dataset again"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset in the store.
+
+    Attributes
+    ----------
+    name
+        Its name in the store, and in experiment files.
+    format
+        The importer that read it.
+    clips
+        All its clips, in the order of the source.
+    frame_root
+        The folder that each clip's `frames` is relative to; None if it was imported without frames.
+    """
+
+    name: str
+    format: str
+    clips: tuple[Clip, ...]
+    frame_root: Path | None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One subject's part of a feature: its file, its key, and how many clips it holds."""
+
+    subject: str
+    key: str
+    clips: int
+
+    @property
+    def file(self) -> str:
+        """File name in the feature's folder."""
+        return f"{self.subject.replace('/', '~')}.{self.key[:_KEY_LETTERS]}.arrow"
+
+
+class Feature:
+    """A feature of a dataset, opened for reading. Shards are memory-mapped when first used.
+
+    Parameters
+    ----------
+    folder
+        The feature's folder in the store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        manifest = read_json(folder / "manifest.json", "run `mer features` or import again")
+        self.definition: dict[str, Any] = manifest["definition"]
+        self.name: str = self.definition["name"]
+        self.source: str = manifest["source"]
+        self.key: str = manifest["key"]
+        self.channels: tuple[str, ...] = tuple(self.definition["channels"])
+        self.shape: tuple[int, ...] = (len(self.channels), *self.definition["size"])
+        self.dtype = np.dtype(self.definition["dtype"])
+        self.shards = tuple(Shard(**shard) for shard in manifest["shards"])
+
+    @property
+    def clips(self) -> int:
+        """How many clips have this feature."""
+        return sum(shard.clips for shard in self.shards)
+
+    @cached_property
+    def _rows(self) -> dict[str, tuple[npt.NDArray[Any], int]]:
+        """Where each clip is: its shard's array (a read-only view of the mapped file) and its row."""
+        rows = {}
+        for shard in self.shards:
+            ids, array = read_shard(self._folder / shard.file)
+            rows.update({clip_id: (array, row) for row, clip_id in enumerate(ids)})
+        return rows
+
+    @property
+    def clip_ids(self) -> tuple[str, ...]:
+        """The ids of the clips that have this feature."""
+        return tuple(self._rows)
+
+    def gather(self, clip_ids: Sequence[str]) -> npt.NDArray[Any]:
+        """Copy some clips into one array ``[len(clip_ids), *shape]``, in the order asked for.
+
+        Raises
+        ------
+        KeyError
+            If a clip lacks the feature.
+        """
+        out = np.empty((len(clip_ids), *self.shape), self.dtype)
+        for position, clip_id in enumerate(clip_ids):
+            array, row = self._rows[clip_id]
+            out[position] = array[row]
+        return out
+
+
+def write_shard(path: Path, clip_ids: Sequence[str], arrays: npt.NDArray[Any]) -> None:
+    """Write clip ids and their arrays ``[clips, ...]`` as an uncompressed Arrow IPC file, aside and renamed."""
+    tensor = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(arrays))
+    table = pa.table({"clip": pa.array(clip_ids, pa.string()), "array": tensor})
+    with written_aside(path) as aside, pa.OSFile(str(aside), "wb") as file, ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def read_shard(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
+    """Clip ids and a read-only view ``[clips, ...]`` of the memory-mapped file.
+
+    Raises
+    ------
+    BadInput
+        If the file is missing or damaged.
+    """
+
+    def mapped() -> tuple[list[str], npt.NDArray[Any]]:
+        with pa.memory_map(str(path)) as file:
+            table = ipc.open_file(file).read_all()
+        return table["clip"].to_pylist(), table["array"].chunk(0).to_numpy_ndarray()
+
+    return read(path, mapped, "delete it and run the same command again")  # type: ignore[no-any-return]
+
+
+class Store:
+    """A folder of datasets and their features.
+
+    Parameters
+    ----------
+    root
+        The folder; it need not exist before the first import.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def names(self) -> list[str]:
+        """The datasets in the store, sorted."""
+        return sorted(path.parent.name for path in self.root.glob("[!.]*/dataset.json"))
+
+    def dataset(self, name: str) -> Dataset:
+        """A dataset's clips.
+
+        Raises
+        ------
+        BadInput
+            If the store has no such dataset.
+        """
+        if name not in self.names():
+            hint = did_you_mean(name, self.names()) or "the store is empty; see `mer data import --help`"
+            raise BadInput(Problem(str(self.root), f"no dataset {name!r} in this store", hint))
+        info = read_json(self.root / name / "dataset.json", _REBUILD)
+        path = self.root / name / "clips.arrow"
+
+        def mapped() -> pa.Table:
+            with pa.memory_map(str(path)) as file:
+                return ipc.open_file(file).read_all()
+
+        root = info["frame_root"]
+        clips = from_table(read(path, mapped, _REBUILD))
+        return Dataset(name, info["format"], clips, Path(root) if root else None)
+
+    def features(self, dataset: str) -> list[str]:
+        """The names of the features a dataset has, sorted."""
+        return sorted(path.parent.name for path in self.root.glob(f"{dataset}/features/*/manifest.json"))
+
+    def feature(self, dataset: str, name: str) -> Feature:
+        """Open one feature of a dataset for reading."""
+        return Feature(self.feature_folder(dataset, name))
+
+    def feature_folder(self, dataset: str, name: str) -> Path:
+        """Where a feature of a dataset lies."""
+        return self.root / dataset / "features" / name
+
+    def write_manifest(self, dataset: str, spec: FeatureSpec, shards: Iterable[Shard], source: str) -> None:
+        """Declare a feature complete, then remove the shards that are no longer part of it.
+
+        Parameters
+        ----------
+        dataset, spec, shards
+            What the feature is and where it lies; every shard's file must be there.
+        source
+            ``computed``, or ``imported`` with a word on where from.
+        """
+        _write_manifest(self.feature_folder(dataset, spec.name), spec, shards, source)
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[DatasetWriter]:
+        """Write a dataset aside; it appears, or takes the place of its predecessor, when the body ends.
+
+        If the body raises, the store is as it was. Features that were computed for the predecessor and are not
+        written anew stay: their shards' keys tell which of them still hold.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        aside = self.root / f".{name}.{os.getpid()}.new"
+        shutil.rmtree(aside, ignore_errors=True)
+        (aside / "features").mkdir(parents=True)
+        try:
+            yield DatasetWriter(aside, name)
+            final, old = self.root / name, self.root / f".{name}.{os.getpid()}.old"
+            if final.exists():
+                for kept in (final / "features").iterdir():
+                    if not (aside / "features" / kept.name).exists():
+                        kept.rename(aside / "features" / kept.name)
+                final.rename(old)
+            aside.rename(final)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+class DatasetWriter:
+    """Writes the parts of one dataset into a folder that nobody reads yet; see :meth:`Store.replacing`."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = name
+
+    def clips(self, clips: Sequence[Clip], *, format_: str, frame_root: Path | None, notes: Sequence[str] = ()) -> None:
+        """Write the clip table; `notes` are the importer's remarks, kept with the dataset."""
+        table = to_table(clips)
+        path = self._folder / "clips.arrow"
+        with written_aside(path) as aside, pa.OSFile(str(aside), "wb") as file, ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+        root = str(frame_root.resolve()) if frame_root else None
+        info = {"name": self._name, "format": format_, "frame_root": root, "notes": list(notes)}
+        write_json(self._folder / "dataset.json", info)
+
+    def feature(self, spec: FeatureSpec, arrays: Mapping[str, npt.NDArray[Any]], clips: Sequence[Clip], origin: str) -> None:
+        """Write a feature that another project extracted: an array per clip id, for every clip."""
+        folder = self._folder / "features" / spec.name
+        shards = []
+        for subject in sorted({clip.subject for clip in clips}):
+            ids = [clip.id for clip in clips if clip.subject == subject]
+            stacked = np.stack([arrays[clip_id] for clip_id in ids]).astype(spec.dtype, casting="no")
+            key = digest([ids, digest_bytes(stacked.data)])
+            shards.append(Shard(subject, key, len(ids)))
+            write_shard(folder / shards[-1].file, ids, stacked)
+        _write_manifest(folder, spec, shards, f"imported: {origin}")
+
+
+def _write_manifest(folder: Path, spec: FeatureSpec, shards: Iterable[Shard], source: str) -> None:
+    shards = sorted(shards, key=lambda shard: shard.subject)
+    manifest = {
+        "definition": spec.describe(),
+        "source": source,
+        "key": digest([spec.key(), source, [[shard.subject, shard.key] for shard in shards]]),
+        "shards": [{"subject": shard.subject, "key": shard.key, "clips": shard.clips} for shard in shards],
+    }
+    write_json(folder / "manifest.json", manifest)
+    wanted = {shard.file for shard in shards}
+    for path in folder.glob("*.arrow"):
+        if path.name not in wanted:
+            path.unlink()
+
