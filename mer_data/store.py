@@ -25,17 +25,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-from pyarrow import ipc
 
+from mer_data.arrow_files import read_arrays, read_table, write_arrays, write_table
 from mer_data.features.spec import FeatureSpec
-from mer_data.files import read, read_json, write_json, written_aside
+from mer_data.files import read_json, write_json
 from mer_data.hashing import digest, digest_bytes
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.schema import Clip, from_table, to_table
 
 _KEY_LETTERS = 16
 _REBUILD = "import the dataset again"
+_RECOMPUTE = "delete it and run the same command again"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Feature:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        manifest = read_json(folder / "manifest.json", "run `mer features` or import again")
+        manifest = read_json(folder / "manifest.json", "run `mer features`, or import the dataset again")
         self.definition: dict[str, Any] = manifest["definition"]
         self.name: str = self.definition["name"]
         self.source: str = manifest["source"]
@@ -105,7 +105,7 @@ class Feature:
         """Where each clip is: its shard's array (a read-only view of the mapped file) and its row."""
         rows = {}
         for shard in self.shards:
-            ids, array = read_shard(self._folder / shard.file)
+            ids, array, _ = read_arrays(self._folder / shard.file, _RECOMPUTE)
             rows.update({clip_id: (array, row) for row, clip_id in enumerate(ids)})
         return rows
 
@@ -127,31 +127,6 @@ class Feature:
             array, row = self._rows[clip_id]
             out[position] = array[row]
         return out
-
-
-def write_shard(path: Path, clip_ids: Sequence[str], arrays: npt.NDArray[Any]) -> None:
-    """Write clip ids and their arrays ``[clips, ...]`` as an uncompressed Arrow IPC file, aside and renamed."""
-    tensor = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(arrays))
-    table = pa.table({"clip": pa.array(clip_ids, pa.string()), "array": tensor})
-    with written_aside(path) as aside, pa.OSFile(str(aside), "wb") as file, ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
-
-
-def read_shard(path: Path) -> tuple[list[str], npt.NDArray[Any]]:
-    """Clip ids and a read-only view ``[clips, ...]`` of the memory-mapped file.
-
-    Raises
-    ------
-    BadInput
-        If the file is missing or damaged.
-    """
-
-    def mapped() -> tuple[list[str], npt.NDArray[Any]]:
-        with pa.memory_map(str(path)) as file:
-            table = ipc.open_file(file).read_all()
-        return table["clip"].to_pylist(), table["array"].chunk(0).to_numpy_ndarray()
-
-    return read(path, mapped, "delete it and run the same command again")  # type: ignore[no-any-return]
 
 
 class Store:
@@ -182,14 +157,8 @@ class Store:
             hint = did_you_mean(name, self.names()) or "the store is empty; see `mer data import --help`"
             raise BadInput(Problem(str(self.root), f"no dataset {name!r} in this store", hint))
         info = read_json(self.root / name / "dataset.json", _REBUILD)
-        path = self.root / name / "clips.arrow"
-
-        def mapped() -> pa.Table:
-            with pa.memory_map(str(path)) as file:
-                return ipc.open_file(file).read_all()
-
+        clips = from_table(read_table(self.root / name / "clips.arrow", _REBUILD))
         root = info["frame_root"]
-        clips = from_table(read(path, mapped, _REBUILD))
         return Dataset(name, info["format"], clips, Path(root) if root else None)
 
     def features(self, dataset: str) -> list[str]:
@@ -250,10 +219,7 @@ class DatasetWriter:
 
     def clips(self, clips: Sequence[Clip], *, format_: str, frame_root: Path | None, notes: Sequence[str] = ()) -> None:
         """Write the clip table; `notes` are the importer's remarks, kept with the dataset."""
-        table = to_table(clips)
-        path = self._folder / "clips.arrow"
-        with written_aside(path) as aside, pa.OSFile(str(aside), "wb") as file, ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
+        write_table(self._folder / "clips.arrow", to_table(clips))
         root = str(frame_root.resolve()) if frame_root else None
         info = {"name": self._name, "format": format_, "frame_root": root, "notes": list(notes)}
         write_json(self._folder / "dataset.json", info)
@@ -267,7 +233,7 @@ class DatasetWriter:
             stacked = np.stack([arrays[clip_id] for clip_id in ids]).astype(spec.dtype, casting="no")
             key = digest([ids, digest_bytes(stacked.data)])
             shards.append(Shard(subject, key, len(ids)))
-            write_shard(folder / shards[-1].file, ids, stacked)
+            write_arrays(folder / shards[-1].file, ids, stacked, {"key": key})
         _write_manifest(folder, spec, shards, f"imported: {origin}")
 
 

@@ -1,0 +1,220 @@
+"""The 28×28 flow maps that STSTNet published and HTNet published again (442 clips of MEGC 2019).
+
+Three forms are known:
+
+* a folder of PNG files ``SUBJECT_CLIP .png`` (with or without the space) and a sheet with the columns
+  ``dataset,sub,filename_o,label``; in HTNet they are ``datasets/STSNet_whole_norm_u_v_os`` and
+  ``combined_3_class2_for_optical_flow.csv``;
+* the tree of folds ``SUBJECT/u_train|u_test/LABEL/*.png``, in HTNet ``datasets/three_norm_u_v_os``;
+* a sheet with the columns ``dataset,subject,clip,label,file``, by default ``samples.csv``.
+
+All of them give the same clips in the same order: by dataset (casme2, smic, samm), then subject, then clip.
+That is the order of the challenge's own list.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from mer_data.features.spec import FeatureSpec, Frames
+from mer_data.frames import decode
+from mer_data.imported import Imported, ImportedFeature
+from mer_data.imports.htnet_forms import (
+    DATASETS,
+    SAMPLES_COLUMNS,
+    SHEET_COLUMNS,
+    Listed,
+    Listing,
+    is_tree,
+    list_flat,
+    list_samples,
+    list_tree,
+    png_names,
+    read_sheet,
+)
+from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+
+FLAT_FOLDER = "STSNet_whole_norm_u_v_os"
+TREE_FOLDERS = ("three_norm_u_v_os", "norm_u_v_os")
+SHEET = "combined_3_class2_for_optical_flow.csv"
+SAMPLES = "samples.csv"
+ORIGIN = "published STSTNet/HTNet flow maps"
+_CLIPS, _SUBJECTS = 442, 68
+_SIZE = 28
+_FORMS = (
+    f"known are: a folder of PNG files with a sheet ({SHEET}: {', '.join(SHEET_COLUMNS)}); a tree "
+    f"SUBJECT/u_train|u_test/LABEL ({TREE_FOLDERS[0]}); a {SAMPLES} ({', '.join(SAMPLES_COLUMNS)})"
+)
+
+
+def _not_computed_here(frames: Frames) -> NoReturn:
+    raise NotImplementedError(
+        "these maps were imported; flow_uvs_28 of this project computes its own from frames"
+    )
+
+
+SPEC = FeatureSpec(
+    name="flow_uvs_28",
+    version=1,
+    frames="onset-apex",
+    channels=("u", "v", "strain"),
+    size=(_SIZE, _SIZE),
+    dtype="uint8",
+    params={
+        "origin": ORIGIN,
+        "scaling": "each map and channel stretched to 0..255 after the reduction to 28x28",
+    },
+    compute=_not_computed_here,
+)
+
+
+def read(sources: Sequence[Path]) -> Imported:
+    """Read published flow maps in any of the three forms; which one is told from what is there.
+
+    Parameters
+    ----------
+    sources
+        A folder, a sheet, or both in any order. A folder may be the form itself or hold it under its
+        published name, as the root of HTNet and its ``datasets`` do, whatever else is in it.
+
+    Returns
+    -------
+    Imported
+        Clips without frames or frame numbers, the emotion being negative, positive or surprise, and the
+        feature ``flow_uvs_28``: uint8 ``[3, 28, 28]`` per clip in the order u, v, strain.
+
+    Raises
+    ------
+    BadInput
+        With everything that is wrong, each with its file and row. Nothing outside the sources is read.
+    """
+    raise_all(
+        Problem(str(path), "no such file or folder", "check the path")
+        for path in sources
+        if not path.exists()
+    )
+    try:
+        source, listing = _list(sources)
+    except OSError as error:
+        raise BadInput(
+            Problem(str(error.filename), f"cannot be read: {error.strerror}", "check its rights")
+        ) from error
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    problems = listing.problems
+    listed = sorted(listing.maps, key=lambda one: (DATASETS.index(one.clip.dataset), one.clip.id))
+    for one in listed:
+        found = _read_map(one)
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            arrays[one.clip.id] = found
+    raise_all(problems)
+    clips = tuple(one.clip for one in listed)
+    return Imported(
+        clips=clips,
+        source=source,
+        notes=(*_count_note(len(clips), len({clip.subject for clip in clips})), *_channel_note(arrays)),
+        features=(ImportedFeature(SPEC, arrays, ORIGIN),),
+    )
+
+
+def _list(sources: Sequence[Path]) -> tuple[Path, Listing]:
+    """Tell the form and list it; also the file or folder to name for problems with the whole."""
+    folders = [path for path in sources if path.is_dir()]
+    sheets = [path for path in sources if not path.is_dir()]
+    if not sources or len(folders) > 1 or len(sheets) > 1:
+        raise BadInput(Problem("sources", "one folder, one sheet or one of each is needed", _FORMS))
+    folder = folders[0] if folders else sheets[0].parent
+    # HTNet keeps its sheet beside `datasets` and its maps inside.
+    bases = [base for base in (folder, folder / "datasets") if base.is_dir()]
+    trees = [base / name for base in bases for name in TREE_FOLDERS if (base / name).is_dir()]
+    tree = next((path for path in (folder, *trees) if is_tree(path)), None)
+    flats = [base / FLAT_FOLDER for base in bases if (base / FLAT_FOLDER).is_dir()]
+    flat = next((path for path in (*flats, folder) if png_names(path)), None)
+    found = [base / name for name in (SAMPLES, SHEET) for base in bases if (base / name).is_file()]
+    sheet = sheets[0] if sheets else next(iter(found), None)
+
+    if sheet is None or (not sheets and sheet.name == SHEET and flat in (None, folder) and tree is not None):
+        if tree is not None:
+            return tree, list_tree(tree)
+        if flat is not None:
+            raise BadInput(
+                Problem(str(flat), "PNG files without their labels", f"give {SHEET} as a source too")
+            )
+        raise BadInput(Problem(str(folder), "holds no form of the flow maps", _FORMS))
+    rows = read_sheet(sheet)
+    columns = _columns(sheet, rows[0][1])
+    if columns == SAMPLES_COLUMNS:
+        return sheet, list_samples(sheet, rows, folder)
+    if flat is None:
+        raise BadInput(
+            Problem(str(folder), f"no PNG files for {sheet.name}", f"give their folder, {FLAT_FOLDER}")
+        )
+    return sheet, list_flat(sheet, rows, flat)
+
+
+def _columns(sheet: Path, header: list[str]) -> tuple[str, ...]:
+    """Tell the form that a header comes nearest to; all columns of it must be there, once."""
+    columns = max((SHEET_COLUMNS, SAMPLES_COLUMNS), key=lambda form: len({*form} & {*header}) / len(form))
+    raise_all(
+        Problem(
+            f"{sheet}, row 1",
+            f"no column {column!r}" if header.count(column) == 0 else f"{column!r} twice",
+            hint,
+        )
+        for column in columns
+        if header.count(column) != 1
+        for hint in [did_you_mean(column, header)]
+    )
+    return columns
+
+
+def _read_map(one: Listed) -> npt.NDArray[np.uint8] | Problem:
+    """Read a PNG as uint8 ``[3, 28, 28]`` in the order u, v, strain, or say what is wrong with it."""
+    where = f"{one.path} ({one.row})" if one.row else str(one.path)
+    remedy = "restore the file from the original"
+    try:
+        data = one.path.read_bytes()
+    except OSError as error:
+        return Problem(where, f"cannot be read: {error.strerror}", remedy)
+    # Older decoders fill up a truncated file without a word, so its last chunk is looked for.
+    if not data.startswith(b"\x89PNG\r\n\x1a\n") or b"IEND\xaeB`\x82" not in data[-64:]:
+        return Problem(where, "is not a whole PNG file", remedy)
+    width, height, depth, color = struct.unpack(">IIBB", data[16:26])
+    if (width, height, depth, color) != (_SIZE, _SIZE, 8, 2):
+        kind = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}.get(
+            color, "unknown"
+        )
+        what = f"is {width}x{height}, {depth} bit, {kind}; a flow map is {_SIZE}x{_SIZE}, 8 bit, RGB"
+        return Problem(where, what, remedy)
+    try:
+        bgr = decode(data, where)
+    except BadInput as bad:
+        return bad.problems[0]
+    # The file's red, green, blue are u, v, strain; the decoder delivers blue, green, red.
+    return np.ascontiguousarray(bgr[:, :, ::-1].transpose(2, 0, 1))
+
+
+def _count_note(clips: int, subjects: int) -> list[str]:
+    if (clips, subjects) == (_CLIPS, _SUBJECTS):
+        return []
+    return [f"{clips} clips of {subjects} subjects; the published set has {_CLIPS} of {_SUBJECTS}"]
+
+
+def _channel_note(arrays: dict[str, npt.NDArray[Any]]) -> list[str]:
+    """Warn if strain is not clearly the darkest channel; the published means are u 126, v 135, strain 25."""
+    if not arrays:
+        return []
+    u, v, strain = np.mean([array.mean(axis=(1, 2)) for array in arrays.values()], axis=0)
+    if strain < min(u, v) / 2:
+        return []
+    return [
+        f"the channels seem to be in another order than u, v, strain: their means are {u:.0f}, {v:.0f}, "
+        f"{strain:.0f} of 255, while strain should be clearly the darkest"
+    ]

@@ -1,0 +1,354 @@
+"""What the published forms of the 28×28 flow maps hold: which PNG is which clip, with which label.
+
+Nothing here opens a PNG. A form is listed completely, and everything wrong with it is collected in words.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+
+from mer_data import files
+from mer_data.frames import inside
+from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.schema import Clip
+
+Rows = list[tuple[int, list[str]]]
+_Half = dict[str, tuple[str, str]]  # clip id to label and file, of one u_train or u_test
+
+DATASETS = ("casme2", "smic", "samm")
+LABELS = {"0": "negative", "1": "positive", "2": "surprise"}
+SHEET_COLUMNS = ("dataset", "sub", "filename_o", "label")
+SAMPLES_COLUMNS = ("dataset", "subject", "clip", "label", "file")
+
+_SUBJECT = re.compile(r"(sub|s|)0*([0-9]{1,3})")
+_SPELLINGS = {"sub": ("casme2", "sub{:02d}"), "s": ("smic", "s{:02d}"), "": ("samm", "{:03d}")}
+# Clip names become parts of ids and of messages, so only plain characters are let in.
+_CLIP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_PNG_NAME = "SUBJECT_CLIP.png with a subject like sub01 (casme2), s01 (smic) or 006 (samm)"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One clip and the PNG that holds its map; `row` names the row that lists it, if a sheet does."""
+
+    clip: Clip
+    path: Path
+    row: str = ""
+
+
+@dataclass
+class Listing:
+    """What a form holds, and everything that is wrong with it."""
+
+    maps: list[Listed] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, clip: Clip, root: Path, file: str, row: str = "") -> Path | None:
+        """Add a clip if its file is there and inside the root, else a problem; the file found, or None."""
+        where = row or str(root)
+        try:
+            path = inside(root, file)
+            found = path.is_file()
+        except BadInput:
+            self.problems.append(Problem(where, f"{file!r} leads out of {root}", "use a path inside it"))
+            return None
+        except (OSError, RuntimeError, ValueError) as error:
+            what = f"{file!r} cannot be used as a path: {error}"
+            self.problems.append(Problem(where, what, "give the file a plain name in this folder"))
+            return None
+        if not found:
+            self.problems.append(
+                Problem(where, f"no PNG {file!r} in {root}", "restore the file or drop the row")
+            )
+            return None
+        self.maps.append(Listed(clip, path, row))
+        return path
+
+
+def subject_of(text: str) -> tuple[str, str] | None:
+    """Tell dataset and subject from the spelling: ``sub01`` casme2, ``s01`` smic, ``006`` (or ``6``) samm."""
+    found = _SUBJECT.fullmatch(text)
+    if found is None:
+        return None
+    dataset, spelling = _SPELLINGS[found[1]]
+    return dataset, spelling.format(int(found[2]))
+
+
+@lru_cache(maxsize=4096)  # the tree repeats each name once per held-out subject
+def clip_id_of(file_name: str) -> str | None:
+    """Tell the clip id from a PNG name: ``006_006_1_2 .png`` -> ``samm/006/006_1_2``; None if it has none."""
+    subject, _, clip = file_name[: -len(".png")].rstrip().partition("_")
+    spelled = subject_of(subject)
+    return f"{spelled[0]}/{spelled[1]}/{clip}" if spelled and _CLIP_NAME.fullmatch(clip) else None
+
+
+def png_names(folder: str | Path) -> list[str]:
+    """List the names of the PNG files in a folder, sorted, without hidden files."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries]
+    return sorted(name for name in names if name.lower().endswith(".png") and not name.startswith("."))
+
+
+def read_sheet(sheet: Path) -> Rows:
+    """Read the rows of a CSV file that are not blank, as text with their numbers, the header first.
+
+    Raises
+    ------
+    BadInput
+        If it is missing, empty, not UTF-8 or not CSV.
+    """
+
+    def parse() -> Rows:
+        with sheet.open(encoding="utf-8-sig", newline="") as file:
+            rows: list[list[str]] = []
+            try:
+                for row in csv.reader(file, strict=True):
+                    rows.append([cell.strip() for cell in row])
+            except csv.Error as error:
+                raise ValueError(f"row {len(rows) + 1}: {error}") from error
+        if any("\0" in cell for row in rows for cell in row):
+            raise ValueError("it holds NUL characters")
+        return [(number, row) for number, row in enumerate(rows, start=1) if any(row)]
+
+    found: Rows = files.read(sheet, parse, "save it as CSV in UTF-8")
+    if len(found) < 2:
+        raise BadInput(
+            Problem(str(sheet), "has no rows below a header", "restore the file from the original")
+        )
+    return found
+
+
+def list_flat(sheet: Path, rows: Rows, folder: Path) -> Listing:
+    """List a folder of PNG files named after subject and clip, with their labels in a sheet."""
+    listing = Listing()
+    names = _names_by_clip(folder, listing.problems)
+    listed = set()
+    for row, values in _records(sheet, rows, SHEET_COLUMNS, listing.problems):
+        clip_id, clip = _clip(row, values, listing.problems)
+        listed.add(clip_id)
+        if clip:
+            expected = f"{clip.subject.partition('/')[2]}_{clip.name}.png"
+            listing.add(clip, folder, names.get(clip.id, expected), row)
+    for clip_id in sorted(names.keys() - listed):
+        what = f"{names[clip_id]!r} (clip {clip_id}) has no row in {sheet.name}"
+        listing.problems.append(Problem(str(folder), what, "add its row or move the file away"))
+    return listing
+
+
+def list_samples(sheet: Path, rows: Rows, root: Path) -> Listing:
+    """List a sheet that names the PNG file of every clip, relative to `root`."""
+    listing = Listing()
+    mentioned = set()
+    row_of: dict[Path, str] = {}
+    for row, values in _records(sheet, rows, SAMPLES_COLUMNS, listing.problems):
+        _, clip = _clip(row, values, listing.problems)
+        file = values[-1]
+        mentioned.add(os.path.realpath(root / file))
+        if not file:
+            listing.problems.append(Problem(f"{row}, column file", "is empty", "name the clip's PNG"))
+        elif clip and (path := listing.add(clip, root, file, row)):
+            if path in row_of:
+                what = f"{file!r} is also the file of {row_of[path].rpartition(', ')[2]}"
+                listing.problems.append(Problem(row, what, "give each clip its own file"))
+            row_of[path] = row
+            spelled = subject_of(path.name.partition("_")[0])
+            if spelled and "/".join(spelled) != clip.subject:
+                what = f"{file!r} is named after {'/'.join(spelled)}, the row says {clip.subject}"
+                listing.problems.append(Problem(row, what, "correct one of them"))
+    for folder in sorted({path.parent for path in row_of}):
+        for name in png_names(folder):
+            if os.path.realpath(folder / name) not in mentioned:
+                what = f"{name!r} has no row in {sheet.name}"
+                listing.problems.append(Problem(str(folder), what, "add its row or move the file away"))
+    return listing
+
+
+def list_tree(root: Path) -> Listing:
+    """List a folder per held-out subject, each with all clips shared out to ``u_train`` and ``u_test``.
+
+    The clips are those of each subject's own ``u_test``; every ``u_train`` is checked against them by name.
+    """
+    listing = Listing()
+    folds = {}
+    tested: _Half = {}
+    for name, subject in _held_out_folders(root, listing.problems).items():
+        test = _half(root, f"{name}/u_test", listing.problems)
+        train = _half(root, f"{name}/u_train", listing.problems)
+        _check_fold(root / name, subject, test, train, listing.problems)
+        folds[name] = {"u_test": test, "u_train": train}
+        tested |= {clip_id: found for clip_id, found in test.items() if clip_id.startswith(f"{subject}/")}
+    _check_agreement(root, folds, tested, listing.problems)
+    for clip_id, (label, file) in tested.items():
+        listing.add(_make_clip(clip_id, label), root, file)
+    return listing
+
+
+def is_tree(folder: Path) -> bool:
+    """Tell whether a folder holds at least one folder with a ``u_train`` or a ``u_test``."""
+    return any((child / half).is_dir() for child in folder.iterdir() for half in ("u_test", "u_train"))
+
+
+def _held_out_folders(root: Path, problems: list[Problem]) -> dict[str, str]:
+    """Find the folders of held-out subjects, by name, and the qualified subject each stands for."""
+    folders: dict[str, str] = {}
+    for path in sorted(root.iterdir()):
+        spelled = subject_of(path.name)
+        if not path.is_dir() or not (spelled or (path / "u_test").is_dir() or (path / "u_train").is_dir()):
+            continue  # another project's folder beside the tree
+        subject = "/".join(spelled) if spelled else ""
+        if not subject:
+            problems.append(
+                Problem(str(root), f"folder {path.name!r} is not a subject", "name it like sub01, s01, 006")
+            )
+        elif subject in folders.values():
+            problems.append(Problem(str(path), f"is a second folder of {subject}", "keep one"))
+        else:
+            folders[path.name] = subject
+    return folders
+
+
+def _half(root: Path, half: str, problems: list[Problem]) -> _Half:
+    """List one ``u_train`` or ``u_test``; nothing if the folder is absent."""
+    found: _Half = {}
+    folder = root / half
+    if not folder.is_dir():
+        return found
+    with os.scandir(folder) as entries:
+        children = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+    for label, is_folder in children:
+        if not is_folder:
+            if label.lower().endswith(".png"):
+                problems.append(
+                    Problem(str(folder), f"{label!r} has no label", "move it to a folder 0, 1 or 2")
+                )
+        elif label not in LABELS:
+            problems.append(Problem(str(folder), f"folder {label!r} is not a label", _labels_remedy()))
+        else:
+            for clip_id, name in _names_by_clip(folder / label, problems).items():
+                if clip_id in found:
+                    what = f"clip {clip_id} is in the folders {found[clip_id][0]} and {label}"
+                    problems.append(Problem(str(folder), what, "keep one"))
+                found[clip_id] = (label, f"{half}/{label}/{name}")
+    return found
+
+
+def _check_fold(folder: Path, subject: str, test: _Half, train: _Half, problems: list[Problem]) -> None:
+    """Check that a fold's test clips are those of its subject; then no clip can be on both sides."""
+    if not test:
+        problems.append(Problem(str(folder / "u_test"), "holds no PNG", f"restore the maps of {subject}"))
+    if strangers := [clip_id for clip_id in test if not clip_id.startswith(f"{subject}/")]:
+        what = f"holds clips of other subjects than {subject}: {_few(strangers)}"
+        problems.append(Problem(str(folder / "u_test"), what, "move them to u_train"))
+    if leaked := [clip_id for clip_id in train if clip_id.startswith(f"{subject}/")]:
+        what = f"holds clips of the held-out subject {subject}: {_few(leaked)}"
+        problems.append(Problem(str(folder / "u_train"), what, "keep them in u_test only"))
+
+
+def _check_agreement(
+    root: Path, folds: Mapping[str, Mapping[str, _Half]], tested: _Half, problems: list[Problem]
+) -> None:
+    """Check that all folds hold the same clips with the same labels."""
+    places: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for name, halves in folds.items():
+        for half, found in halves.items():
+            for clip_id, (label, _) in found.items():
+                places[clip_id][label].append(f"{name}/{half}")
+        if lacking := tested.keys() - halves["u_test"].keys() - halves["u_train"].keys():
+            what = f"u_train and u_test lack {len(lacking)} of the tree's clips: {_few(lacking)}"
+            problems.append(Problem(str(root / name), what, "restore them from the original"))
+    for clip_id, by_label in sorted(places.items()):
+        if clip_id not in tested:
+            what = f"clip {clip_id} is in no u_test of its subject, but in {_few(chain(*by_label.values()))}"
+            problems.append(Problem(str(root), what, "restore it there"))
+        if len(by_label) > 1:
+            said = "; ".join(f"{label} in {_few(by_label[label])}" for label in sorted(by_label))
+            problems.append(
+                Problem(str(root), f"clip {clip_id} has several labels: {said}", "keep the right one")
+            )
+
+
+def _names_by_clip(folder: Path, problems: list[Problem]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for name in png_names(folder):
+        clip_id = clip_id_of(name)
+        if clip_id is None:
+            problems.append(
+                Problem(str(folder), f"{name!r} names no clip", f"PNG files are named {_PNG_NAME}")
+            )
+        elif clip_id in names:
+            what = f"{names[clip_id]!r} and {name!r} are both clip {clip_id}"
+            problems.append(Problem(str(folder), what, "keep one"))
+        else:
+            names[clip_id] = name
+    return names
+
+
+def _records(
+    sheet: Path, rows: Rows, columns: Sequence[str], problems: list[Problem]
+) -> Iterator[tuple[str, list[str]]]:
+    """Give the place of each row in words and its cells in the order of `columns`, once for each clip."""
+    header = rows[0][1]
+    first: dict[tuple[str, ...], int] = {}
+    for number, cells in rows[1:]:
+        row = f"{sheet}, row {number}"
+        if any(cells[len(header) :]):
+            problems.append(
+                Problem(row, f"has {len(cells)} cells, the header has {len(header)}", "correct it")
+            )
+        by_column = dict(zip(header, cells, strict=False))
+        values = [by_column.get(column, "") for column in columns]
+        # The same person may be written 6 and 006, so rows are compared as the subjects they mean.
+        key = (*(subject_of(values[1]) or values[1:2]), values[2])
+        if key in first:
+            problems.append(Problem(row, f"clip {'/'.join(key)} is in row {first[key]} too", "keep one row"))
+        else:
+            first[key] = number
+            yield row, values
+
+
+def _clip(row: str, values: Sequence[str], problems: list[Problem]) -> tuple[str | None, Clip | None]:
+    """Give the id of the clip a row means, if that can be told, and the clip, if the row is right.
+
+    Both forms of sheet begin with dataset, subject, clip and label.
+    """
+    dataset, subject, name, label = values[:4]
+    before = len(problems)
+    spelled = subject_of(subject)
+    if spelled is None:
+        problems.append(Problem(row, f"{subject!r} is not a subject", "write it like sub01, s01 or 006"))
+    if dataset not in DATASETS:
+        problems.append(Problem(row, f"unknown dataset {dataset!r}", did_you_mean(dataset, DATASETS)))
+    elif spelled and spelled[0] != dataset:
+        what = f"subject {subject!r} is spelled as in {spelled[0]}, the dataset is {dataset}"
+        problems.append(Problem(row, what, "correct one of them"))
+    if not _CLIP_NAME.fullmatch(name):
+        problems.append(
+            Problem(row, f"{name!r} is not a clip's name", "use letters, digits, '_', '-' and '.'")
+        )
+    if label not in LABELS:
+        problems.append(Problem(f"{row}, column label", f"{label!r} is not a label", _labels_remedy()))
+    clip_id = f"{spelled[0]}/{spelled[1]}/{name}" if spelled else None
+    return clip_id, _make_clip(clip_id, label) if clip_id and len(problems) == before else None
+
+
+def _make_clip(clip_id: str, label: str) -> Clip:
+    dataset, subject, name = clip_id.split("/")
+    return Clip(dataset, f"{dataset}/{subject}", name, LABELS[label])
+
+
+def _labels_remedy() -> str:
+    return "labels are " + ", ".join(f"{number} ({name})" for number, name in LABELS.items())
+
+
+def _few(names: Iterable[str], shown: int = 3) -> str:
+    names = sorted(names)
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,232 @@
+"""What a model is: its inputs, its recipe, how it is trained, and what was published about it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Arrays: TypeAlias = tuple[npt.NDArray[Any], ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model's training settings.
+
+    Attributes
+    ----------
+    epochs
+        Passes over the training clips.
+    batch_size
+        Clips per step; the last batch of an epoch may be smaller.
+    order
+        ``shuffled`` anew every epoch, or ``by-class``: sorted by class and never shuffled.
+    optimizer, lr, weight_decay
+        The optimizer and its settings; the learning rate is constant.
+    loss
+        The training loss.
+    keep_every
+        Test logits are kept after every `keep_every`-th epoch and after the last one.
+    """
+
+    epochs: int
+    batch_size: int = 64
+    order: Literal["shuffled", "by-class"] = "shuffled"
+    optimizer: Literal["adam"] = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    loss: Literal["cross-entropy"] = "cross-entropy"
+    keep_every: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "keep_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if self.lr <= 0 or self.weight_decay < 0:
+            raise ValueError("lr must be positive and weight_decay not negative")
+
+    def kept_epochs(self) -> list[int]:
+        """The epochs after which test logits are kept, counted from 1; the last epoch is always among them."""
+        return sorted({*range(self.keep_every, self.epochs + 1, self.keep_every), self.epochs})
+
+    def changes(self, published: Recipe) -> str:
+        """What differs from another recipe, as ``epochs=50, lr=0.0001``; ``recipe`` if nothing does."""
+        names = sorted(field.name for field in fields(self))
+        told = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) != getattr(published, name)]
+        return ", ".join(told) or "recipe"
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of a network: which channels of which feature, in which order, on which scale.
+
+    Attributes
+    ----------
+    feature
+        The feature's name in the store.
+    channels
+        The channels the network takes, in its order.
+    size
+        Height and width in pixels.
+    scale, shift
+        The network sees ``stored value * scale + shift``.
+    """
+
+    feature: str
+    channels: tuple[str, ...]
+    size: tuple[int, int]
+    scale: float = 1.0
+    shift: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one clip: channels, height, width."""
+        return (len(self.channels), *self.size)
+
+
+@dataclass(frozen=True)
+class FoldArrays:
+    """All that training a fold may know. There are no test labels in it.
+
+    Attributes
+    ----------
+    train, test
+        Per input of the model, an array ``[clips, *InputSpec.shape]`` as the store holds it.
+    labels
+        Class index per training clip, int64 ``[training clips]``.
+    test_clips
+        Number of test clips (a model may have no inputs).
+    classes
+        Number of classes.
+    """
+
+    train: Arrays
+    labels: npt.NDArray[np.int64]
+    test: Arrays
+    test_clips: int
+    classes: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trained fold says about its test clips.
+
+    Attributes
+    ----------
+    epochs
+        The kept epochs, ascending, counted from 1; the last is the recipe's last.
+    logits
+        Unnormalised scores, float32 ``[kept epochs, test clips, classes]``.
+    """
+
+    epochs: tuple[int, ...]
+    logits: npt.NDArray[np.float32]
+
+
+class TrainingFailed(Exception):  # noqa: N818 - a result of training, not a bug
+    """Training could not give a finite answer, for instance because the loss diverged."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A score from the literature, with the rule it was obtained under."""
+
+    dataset: str
+    uf1: float
+    uar: float
+    rule: str
+    source: str
+
+
+# fit(spec, arrays, recipe, seed, device) -> outcome. A network's is `train.fit`; a baseline brings its own.
+Fit: TypeAlias = "Callable[[ModelSpec, FoldArrays, Recipe, int, str], Outcome]"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model that can be scheduled.
+
+    Attributes
+    ----------
+    name
+        Registry name.
+    paper
+        Citation.
+    inputs
+        What it eats; empty for a baseline that looks at no clip.
+    recipe
+        The published recipe.
+    fit
+        Trains on a fold and returns test logits.
+    build
+        Number of classes to a fresh network with its initial weights; None if it is no network.
+    published
+        Scores from the literature.
+    deviations
+        Where ours differs from the original, in sentences.
+    gpu_share
+        The part of a GPU that one fold takes, a power of two.
+    """
+
+    name: str
+    paper: str
+    inputs: tuple[InputSpec, ...]
+    recipe: Recipe
+    fit: Fit
+    build: Callable[[int], nn.Module] | None = None
+    published: tuple[Published, ...] = ()
+    deviations: tuple[str, ...] = ()
+    gpu_share: float = 0.125
+
+    def code_digest(self) -> str:
+        """SHA-256 of the source files that decide this model's results: its own and the training loop's."""
+        makers = [maker for maker in (self.build, self.fit) if maker is not None]
+        paths = {inspect.getsourcefile(maker) for maker in makers}
+        sources = [Path(path).read_bytes() for path in sorted(path for path in paths if path)]
+        return hashlib.sha256(b"\0".join(sources)).hexdigest()
+
+    def with_recipe(self, **changes: Any) -> Recipe:
+        """The published recipe with some fields changed."""
+        return replace(self.recipe, **changes)
+
+
+_REGISTRY: dict[str, ModelSpec] = {}
+
+
+def register(spec: ModelSpec) -> ModelSpec:
+    """Add a model to the registry.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken.
+    """
+    if spec.name in _REGISTRY:
+        raise ValueError(f"model {spec.name} is registered twice")
+    _REGISTRY[spec.name] = spec
+    return spec
+
+
+@cache
+def _import_all() -> None:
+    package = Path(__file__).parent
+    for module in pkgutil.iter_modules([str(package)]):
+        importlib.import_module(f"mer_models.{module.name}")
+
+
+def models() -> Mapping[str, ModelSpec]:
+    """Every registered model by name. The first call imports PyTorch."""
+    _import_all()
+    return dict(sorted(_REGISTRY.items()))

@@ -1,0 +1,1 @@
+"""Experiments on a Ray cluster: the only package that knows the others, Ray and MLflow."""

@@ -1,0 +1,188 @@
+"""The `mer` command. Each command reads its arguments, calls one function, and prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mer_data.problems import BadInput
+from orchestrator.console import Console
+from orchestrator.data_cli import data
+
+if TYPE_CHECKING:
+    from orchestrator.ledger import Ledger
+    from orchestrator.plan import Plan
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+_set = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Override a key of the file.")
+_out = click.option("--out", type=_FOLDER, help="Output folder; runs/NAME if not given.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="mer-orchestrator")
+def mer() -> None:
+    """Micro-expression recognition experiments: features once, every subject held out, a table you can publish."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 something failed or is missing, 2 bad usage or bad input."""
+    try:
+        sys.exit(mer.main(arguments, prog_name="mer", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; the same command continues from here", err=True)
+        sys.exit(130)
+    except BadInput as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+
+
+@mer.command()
+@click.argument("experiment")
+@_set
+@_out
+@_json
+def run(experiment: str, changes: tuple[str, ...], out: Path | None, as_json: bool) -> int:
+    """Run an EXPERIMENT file, or a preset by its name; the same command again does only what is missing."""
+    from orchestrator import config
+    from orchestrator.run import run as run_experiment
+
+    return _finished(run_experiment(config.load(experiment, changes), out, Console(json=as_json)), as_json)
+
+
+@mer.command()
+@_out
+@_json
+def demo(out: Path | None, as_json: bool) -> int:
+    """Synthetic faces, features, every subject held out, a leaderboard: the whole job in minutes, no data needed."""
+    from orchestrator.demo import demo as run_demo
+
+    return _finished(run_demo(out or Path("runs/demo"), Console(json=as_json)), as_json)
+
+
+@mer.command()
+@click.argument("experiment")
+@_set
+def features(experiment: str, changes: tuple[str, ...]) -> None:
+    """Only compute the features that an EXPERIMENT needs."""
+    from orchestrator import config
+    from orchestrator.run import compute_features
+
+    compute_features(config.load(experiment, changes), Console())
+
+
+@mer.command()
+@click.argument("out", type=_FOLDER)
+@_json
+def status(out: Path, as_json: bool) -> int:
+    """How many jobs of an output folder are done, missing, failed, stale."""
+    from orchestrator import leaderboard
+
+    plan, ledger = _open(out)
+    document = leaderboard.status(plan, ledger)
+    if as_json:
+        _print(document)
+    else:
+        counts = ", ".join(f"{count} {name}" for name, count in document["jobs"].items())
+        click.echo(f"{out}: {counts}")
+        for failure in document["failures"]:
+            click.echo(f"failed: {failure['model']} on {failure['fold']}: {failure['reason'].strip()}")
+    return _exit_status(document)
+
+
+@mer.command()
+@click.argument("out", type=_FOLDER)
+@click.option("--rule", help="Selection rule: last, oracle-subject, oracle-epoch. [default: the experiment's]")
+@click.option("--partial", is_flag=True, help="Score what is there, although folds are missing.")
+@_json
+def score(out: Path, rule: str | None, partial: bool, as_json: bool) -> int:
+    """The table of an output folder, over all clips and per source dataset; nothing is trained."""
+    from orchestrator import leaderboard
+
+    plan, ledger = _open(out)
+    rule = leaderboard.known_rule(rule or plan.rule)
+    document = leaderboard.score_document(plan, ledger, rule, partial=partial)
+    if as_json:
+        _print(document)
+    else:
+        Console().scores(document)
+    return 0 if document["complete"] else 1
+
+
+@mer.group()
+def track() -> None:
+    """The MLflow mirror of an output folder."""
+
+
+@track.command()
+@click.argument("out", type=_FOLDER)
+def sync(out: Path) -> None:
+    """Rebuild the MLflow runs of an output folder from its ledger."""
+    from orchestrator import track as mirror
+
+    plan, _ = _open(out)
+    click.echo(mirror.ui_command(mirror.sync(plan, out)))
+
+
+@mer.command(name="models")
+@_json
+def list_models(as_json: bool) -> None:
+    """The models, what they eat, and what was published about them."""
+    from orchestrator import catalogue
+
+    document = catalogue.models_document()
+    if as_json:
+        _print(document)
+    else:
+        catalogue.print_models(document, Console())
+
+
+@mer.command()
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@_json
+def complexity(names: tuple[str, ...], as_json: bool) -> None:
+    """Parameters, FLOPs and memory traffic by the rules of published tables; latency measured here."""
+    from orchestrator import catalogue
+
+    document = catalogue.complexity_document(names)
+    if as_json:
+        _print(document)
+    else:
+        catalogue.print_complexity(document, Console())
+
+
+def _open(out: Path) -> tuple[Plan, Ledger]:
+    from orchestrator.ledger import Ledger
+    from orchestrator.plan import Plan
+
+    return Plan.load(out / "plan.json"), Ledger(out / "ledger")
+
+
+def _finished(document: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        _print(document)
+    return _exit_status(document["status"])
+
+
+def _exit_status(status: dict[str, Any]) -> int:
+    return 1 if status["jobs"]["missing"] or status["jobs"]["failed"] else 0
+
+
+def _print(document: Any) -> None:
+    click.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+mer.add_command(data)
+
+if __name__ == "__main__":
+    main()

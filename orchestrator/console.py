@@ -1,0 +1,145 @@
+"""What a person sees: progress with the time left, plain lines when piped, tables that fit a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import rich.box
+import rich.console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Advance:
+    """One running piece of work: how much is done, and how long the rest takes."""
+
+    def __init__(self, title: str, total: int, unit: str, bar: tuple[Progress, TaskID] | None) -> None:
+        self._title, self._total, self._unit, self._bar = title, total, unit, bar
+        self._done = 0
+        self._start = self._said = time.monotonic()
+
+    def advance(self, count: int, note: str = "", seconds_left: float | None = None) -> None:
+        """Count work as done.
+
+        Parameters
+        ----------
+        count
+            How much.
+        note
+            What is being worked on.
+        seconds_left
+            A better estimate than the mean rate so far, if the caller has one.
+        """
+        self._done += count
+        now = time.monotonic()
+        rate = self._done / max(now - self._start, 1e-9)
+        left = (self._total - self._done) / rate if seconds_left is None and self._done else seconds_left
+        status = f"{rate:.1f} {self._unit}/s"
+        if self._done < self._total and left is not None:
+            status += f", {duration(left)} left"
+        if note:
+            status = f"{note}; {status}"
+        if self._bar:
+            bar, task = self._bar
+            bar.update(task, completed=self._done, status=status)
+        elif now - self._said >= _SECONDS_BETWEEN_LINES or self._done == self._total:
+            self._said = now
+            print(f"{self._title}: {self._done}/{self._total} {self._unit}, {status}", file=sys.stderr, flush=True)
+
+
+class Console:
+    """Progress and remarks go to standard error, tables to standard output.
+
+    Parameters
+    ----------
+    json
+        Standard output is kept for a JSON document: tables go to standard error too.
+    """
+
+    def __init__(self, *, json: bool = False) -> None:
+        self._err = rich.console.Console(stderr=True, highlight=False)
+        self._out = self._err if json else rich.console.Console(highlight=False)
+
+    def say(self, text: str) -> None:
+        """A remark."""
+        self._err.print(text, markup=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """A remark that must not be overlooked."""
+        self._err.print(text, style="yellow", markup=False, soft_wrap=True)
+
+    @contextmanager
+    def progress(self, title: str, total: int, unit: str) -> Iterator[Advance]:
+        """A progress bar on a terminal, a line every few seconds elsewhere."""
+        if not self._err.is_terminal:
+            self.say(f"{title}: 0/{total} {unit}")
+            yield Advance(title, total, unit, None)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[status]}"),
+        )
+        with Progress(*columns, console=self._err) as bar:
+            yield Advance(title, total, unit, (bar, bar.add_task(title, total=total, status="")))
+
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table on standard output; text stands to the left, numbers to the right."""
+        table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
+        for index, name in enumerate(header):
+            numeric = bool(rows) and all(row[index][:1].isdigit() or row[index] in ("", "-") for row in rows)
+            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self._out.print(table)
+
+    def leaderboard(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """The headline tables of an experiment, one per dataset, from :func:`orchestrator.leaderboard.board`."""
+        header = ("model", "UF1", "95 %", "UAR", "acc.", "subject", "epoch")
+        for dataset in dict.fromkeys(line["dataset"] for line in lines):
+            rows = []
+            for line in lines:
+                if line["dataset"] != dataset:
+                    continue
+                told = "" if line["configuration"] == "recipe" else f"\n{line['configuration']}"
+                lack = "" if line["complete"] else f"\nNOT COMPLETE: {line['folds']} of {line['planned']} folds"
+                low, high = line["uf1_interval"]
+                scores = f"{line['uf1']:.4f}", f"{low:.2f}-{high:.2f}", f"{line['uar']:.4f}", f"{line['accuracy']:.4f}"
+                rows.append((line["model"] + told + lack, *scores, *(f"{one['uf1']:.4f}" for one in line["oracle"].values())))
+            planned = max(line["planned"] for line in lines if line["dataset"] == dataset)
+            self.table(f"{dataset}: {planned} subjects held out in turn, last epoch, pooled", header, rows)
+        self._out.print(
+            "95 %: UF1 when subjects are drawn anew. The columns subject and epoch are ORACLES, not results:\n"
+            "the UF1 that choosing the best epoch on the test subjects would have shown.",
+            style="dim",
+        )
+
+    def scores(self, document: Mapping[str, Any]) -> None:
+        """The table of ``mer score``: every row, over all clips and per source dataset."""
+        rows = []
+        for row in document["rows"]:
+            low, high = row["uf1_interval"]
+            scores = f"{row['uf1']:.4f}", f"{low:.2f}-{high:.2f}", f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"
+            rows.append((row["model"], row["dataset"], row["scope"], str(row["clips"]), str(row["folds"]), *scores))
+        oracle = ", an ORACLE: it looks at the test subjects" if document["oracle"] else ""
+        title = f"Rule {document['rule']}{oracle}" + ("" if document["complete"] else "; NOT COMPLETE, folds are missing")
+        header = ("model", "dataset", "scope", "clips", "folds", "UF1", "95 %", "UAR", "acc.")
+        self.table(title, header, rows)

@@ -1,0 +1,119 @@
+"""`mer data`: datasets into the store, and what is there."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mer_data.problems import BadInput, Problem, did_you_mean
+from orchestrator.console import Console
+
+_store = click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="MER_STORE",
+    default=Path("data/store"),
+    show_default=True,
+    help="The store's folder.",
+)
+
+
+@click.group()
+def data() -> None:
+    """Datasets: import them, make synthetic ones, see what the store has."""
+
+
+@data.command(name="import")
+@click.argument("format_", metavar="FORMAT")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_store
+@click.option("--name", help="Its name in the store. [default: the format's]")
+def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | None) -> None:
+    """Read a dataset, or features that another project extracted, into the store.
+
+    FORMAT is casme2 (the official sheet and frame folders) or htnet (the published 28 x 28 flow maps).
+    """
+    from mer_data.formats import import_dataset
+    from mer_data.store import Store
+
+    name = name or format_
+    console = Console()
+    imported = import_dataset(format_, sources, Store(store), name)
+    for note in imported.notes:
+        console.warn(note)
+    clips = imported.clips
+    console.say(f"{name}: {len(clips)} clips of {len({clip.subject for clip in clips})} subjects, now in {store}")
+
+
+@data.command()
+@click.argument("format_", metavar="FORMAT")
+@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--subjects", type=click.IntRange(2), default=26, show_default=True)
+@click.option("--clips", type=click.IntRange(2), default=255, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def make(format_: str, dest: Path, subjects: int, clips: int, seed: int) -> None:
+    """Write a synthetic dataset in the layout of FORMAT (casme2): drawn faces, no person's."""
+    from mer_data.synthetic import TWINS
+
+    if format_ not in TWINS:
+        raise BadInput(Problem(format_, "no synthetic dataset of this format", did_you_mean(format_, TWINS)))
+    make_twin(TWINS[format_], dest, subjects=subjects, clips=clips, seed=seed, console=Console())
+
+
+def make_twin(maker: Any, dest: Path, *, subjects: int, clips: int, seed: int, console: Console) -> None:
+    """Draw a synthetic dataset with a progress bar."""
+    with console.progress("drawing", clips, "clips") as progress:
+        done = 0
+
+        def advance(now: int, total: int) -> None:
+            nonlocal done
+            progress.advance(now - done)
+            done = now
+
+        maker(dest, subjects=subjects, clips=clips, seed=seed, progress=advance)
+
+
+@data.command(name="list")
+@_store
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+def list_(store: Path, as_json: bool) -> None:
+    """Datasets, clips, subjects, classes and features in the store."""
+    document = {"datasets": _contents(store)}
+    if as_json:
+        click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        return
+    rows = [
+        (
+            one["name"],
+            str(one["clips"]),
+            str(one["subjects"]),
+            ", ".join(f"{name} {count}" for name, count in one["classes"].items()),
+            ", ".join(f"{f['name']} ({f['clips']})" for f in one["features"]),
+        )
+        for one in document["datasets"]
+    ]
+    Console().table(f"Datasets in {store}", ("dataset", "clips", "subjects", "emotions", "features (clips)"), rows)
+
+
+def _contents(root: Path) -> list[dict[str, Any]]:
+    from mer_data.store import Store
+
+    store = Store(root)
+    found = []
+    for name in store.names():
+        clips = store.dataset(name).clips
+        features = [store.feature(name, feature) for feature in store.features(name)]
+        found.append(
+            {
+                "name": name,
+                "clips": len(clips),
+                "subjects": len({clip.subject for clip in clips}),
+                "classes": dict(sorted(Counter(clip.emotion for clip in clips).items())),
+                "features": [{"name": f.name, "shape": list(f.shape), "clips": f.clips} for f in features],
+            }
+        )
+    return found

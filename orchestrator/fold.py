@@ -1,0 +1,123 @@
+"""One job as a Ray Tune trial: take the work, train, give the logits to the clerk."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import time
+import traceback
+from functools import lru_cache
+from typing import Any
+
+import ray
+from ray import tune
+
+from mer_data.store import Feature, Store
+from mer_models.spec import Arrays, FoldArrays, InputSpec, TrainingFailed, models
+from orchestrator.clerk import Work
+
+
+class FoldTrainable(tune.Trainable):  # type: ignore[misc]
+    """Trains one fold in one step. Ray Tune reuses the process for the next job through :meth:`reset_config`.
+
+    The trial's configuration holds a job id and nothing else; Tune carries only the seconds back.
+    """
+
+    def setup(self, config: dict[str, Any], clerk: Any = None) -> None:
+        """Prepare a worker process; called once per process."""
+        import torch
+
+        # A fold has one core, and sums in the same order however many folds run beside it.
+        torch.set_num_threads(1)
+        _keep_freed_memory()
+        self._clerk = clerk
+        self._device = "cuda" if ray.get_gpu_ids() else "cpu"
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next job. Nothing of the last one is kept: its tensors were local to :meth:`step`."""
+        self._job_id: str = new_config["job"]
+        if self._device == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train the fold. A failure of training itself is a result; only a lost worker makes Tune try again."""
+        try:
+            seconds = self._train()
+        except Exception as error:
+            reason = str(error) if isinstance(error, TrainingFailed) else traceback.format_exc(limit=8)
+            ray.get(self._clerk.fail.remote(self._job_id, reason))
+            if "CUDA" in reason:
+                raise  # a broken CUDA context needs a fresh process
+            seconds = 0.0
+        return {"seconds": seconds, "done": True}
+
+    def _train(self) -> float:
+        work: Work = ray.get(self._clerk.take.remote(self._job_id))
+        spec = models()[work.model]
+        start = time.perf_counter()
+        arrays = FoldArrays(
+            train=_gather(work, spec.inputs, work.train_ids),
+            labels=work.labels,
+            test=_gather(work, spec.inputs, work.test_ids),
+            test_clips=len(work.test_ids),
+            classes=work.classes,
+        )
+        outcome = spec.fit(spec, arrays, work.recipe, work.seed, self._device)
+        seconds = time.perf_counter() - start
+        device, environment = _environment(self._device)
+        ray.get(self._clerk.commit.remote(work.job_id, outcome, seconds, device, environment))
+        return seconds
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing to save: a fold that is lost is run again."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing to load."""
+
+
+def _gather(work: Work, inputs: tuple[InputSpec, ...], clip_ids: tuple[str, ...]) -> Arrays:
+    """The model's inputs for some clips: its channels of its features, in its order."""
+    arrays = []
+    for one in inputs:
+        feature = _open(work.store, work.dataset, one.feature, work.feature_keys[one.feature])
+        channels = [feature.channels.index(channel) for channel in one.channels]
+        arrays.append(feature.gather(clip_ids)[:, channels])
+    return tuple(arrays)
+
+
+@lru_cache(maxsize=8)
+def _open(store: str, dataset: str, name: str, key: str) -> Feature:
+    """A feature stays mapped in a worker from job to job."""
+    feature = Store(store).feature(dataset, name)
+    if feature.key != key:
+        raise RuntimeError(f"{name} of {dataset} has changed in the store since this run was planned; run it again")
+    return feature
+
+
+@lru_cache(maxsize=2)
+def _environment(device: str) -> tuple[str, dict[str, str]]:
+    import numpy
+    import torch
+
+    name = torch.cuda.get_device_name() if device == "cuda" else f"cpu {platform.machine()}"
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
+    return name, versions
+
+
+def _keep_freed_memory() -> None:
+    """Ask the C library to keep freed memory instead of returning it to the system after every operation.
+
+    Training a small network allocates the same few tensors of some megabytes in every step; fetching them anew from
+    the system costs a quarter of the time. Only glibc has these settings (3: M_MMAP_THRESHOLD, 1: M_TRIM_THRESHOLD,
+    as negative numbers).
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    for setting in (-3, -1):
+        mallopt(setting, 1 << 30)

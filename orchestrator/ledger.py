@@ -1,0 +1,155 @@
+"""The ledger: the append-only store of finished jobs. Logits per clip and kept epoch, never labels.
+
+A file per job, named by the job's id, written aside and renamed: after a kill at any instant an entry is either
+there and whole, or not there. One process writes; anyone may read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mer_data.arrow_files import read_arrays, write_arrays
+from mer_data.files import read_json, write_json
+from mer_data.hashing import digest_bytes
+from mer_data.problems import BadInput, Problem
+
+_REMEDY = "delete it and run the same command again"
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What one job found.
+
+    Attributes
+    ----------
+    job_id
+        The job.
+    clip_ids
+        The test clips.
+    epochs
+        The kept epochs, ascending.
+    logits
+        float32 ``[kept epochs, clips, classes]``.
+    seconds
+        Time spent in training, without scheduling.
+    device
+        What it was trained on, in words.
+    environment
+        Versions of what decides the numbers.
+    """
+
+    job_id: str
+    clip_ids: tuple[str, ...]
+    epochs: tuple[int, ...]
+    logits: npt.NDArray[np.float32]
+    seconds: float
+    device: str
+    environment: Mapping[str, str]
+
+
+class Conflict(Exception):  # noqa: N818 - a finding, not a bug of the ledger
+    """A job was run twice with different results; both are kept."""
+
+
+class Ledger:
+    """Entries under one folder.
+
+    Parameters
+    ----------
+    root
+        The folder; it need not exist before the first commit.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def ids(self) -> set[str]:
+        """The jobs that are done."""
+        return {path.stem for path in self.root.glob("*.arrow") if not path.name.startswith(".")}
+
+    def conflicts(self) -> list[str]:
+        """Ids of jobs whose results disagree."""
+        return sorted({path.name.split(".")[0] for path in self.root.glob("conflicts/*.arrow")})
+
+    def commit(self, result: FoldResult) -> None:
+        """Add a result. The first one stays; a second one must say the same.
+
+        Raises
+        ------
+        ValueError
+            If the logits are not finite or of the wrong shape.
+        Conflict
+            If another result is there already; this one is kept beside it, under ``conflicts``.
+        """
+        shape = (len(result.epochs), len(result.clip_ids))
+        if result.logits.shape[:2] != shape or result.logits.ndim != 3 or result.logits.dtype != np.float32:
+            raise ValueError(f"logits {result.logits.dtype} {result.logits.shape} do not fit {shape} epochs and clips")
+        if not np.isfinite(result.logits).all():
+            raise ValueError("logits are not finite")
+        path = self.root / f"{result.job_id}.arrow"
+        if path.exists():
+            first = self.read(result.job_id)
+            if first.clip_ids == result.clip_ids and np.array_equal(first.logits, result.logits):
+                return
+            checksum = digest_bytes(np.ascontiguousarray(result.logits).data)[:8]
+            self._write(self.root / "conflicts" / f"{result.job_id}.{checksum}.arrow", result)
+            raise Conflict(f"job {result.job_id} was run twice with different results; see {self.root / 'conflicts'}")
+        self._write(path, result)
+        self._failure(result.job_id).unlink(missing_ok=True)
+
+    def _write(self, path: Path, result: FoldResult) -> None:
+        by_clip = np.ascontiguousarray(result.logits.swapaxes(0, 1))
+        meta = {
+            "job": result.job_id,
+            "epochs": result.epochs,
+            "seconds": result.seconds,
+            "device": result.device,
+            "environment": dict(result.environment),
+            "checksum": digest_bytes(by_clip.data),
+        }
+        write_arrays(path, result.clip_ids, by_clip, meta)
+
+    def read(self, job_id: str) -> FoldResult:
+        """A result.
+
+        Raises
+        ------
+        BadInput
+            If the entry is missing, damaged, or is not what was written.
+        """
+        path = self.root / f"{job_id}.arrow"
+        clip_ids, by_clip, meta = read_arrays(path, _REMEDY)
+        if meta["job"] != job_id or digest_bytes(by_clip.data) != meta["checksum"]:
+            raise BadInput(Problem(str(path), "is damaged: its checksum is wrong", _REMEDY))
+        return FoldResult(
+            job_id=job_id,
+            clip_ids=tuple(clip_ids),
+            epochs=tuple(meta["epochs"]),
+            logits=by_clip.swapaxes(0, 1),
+            seconds=meta["seconds"],
+            device=meta["device"],
+            environment=meta["environment"],
+        )
+
+    def _failure(self, job_id: str) -> Path:
+        return self.root / "failures" / f"{job_id}.json"
+
+    def record_failure(self, job_id: str, reason: str) -> None:
+        """Remember why a job gave no result; a later commit forgets it."""
+        write_json(self._failure(job_id), {"job": job_id, "reason": reason})
+
+    def failures(self) -> dict[str, str]:
+        """Reasons by job id."""
+        entries = [read_json(path, _REMEDY) for path in sorted(self.root.glob("failures/*.json"))]
+        return {entry["job"]: entry["reason"] for entry in entries}
+
+    def meta(self, job_id: str) -> dict[str, Any]:
+        """Seconds, device and environment of an entry, without checking its logits."""
+        _, _, meta = read_arrays(self.root / f"{job_id}.arrow", _REMEDY)
+        return meta

@@ -1,0 +1,1 @@
+"""Scores from stored logits and labels: numbers in, numbers out; no Ray, torch or MLflow."""

@@ -1,0 +1,43 @@
+"""Uncertainty of pooled scores: resample subjects, because the clips of a subject depend on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.score.metrics import Counts, Floats
+
+_DRAWS = 2000
+_SEED = 20190514  # any fixed number: the same ledger must give the same interval
+
+
+def interval(
+    per_subject: Counts,
+    strata: npt.NDArray[np.int64],
+    metric: Callable[[Counts], Floats],
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile interval of a pooled metric under resampling of subjects within each source dataset.
+
+    Parameters
+    ----------
+    per_subject
+        Confusion matrices ``[seeds, subjects, true, predicted]``; the metric is averaged over the seeds.
+    strata
+        Source dataset of each subject as an index, int64 ``[subjects]``.
+    metric
+        Maps confusion matrices ``[..., true, predicted]`` to values ``[...]``.
+    level
+        Coverage of the interval.
+    """
+    random = np.random.default_rng(_SEED)
+    weights = np.zeros((_DRAWS, per_subject.shape[1]), np.int64)
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        weights[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), _DRAWS)
+    pooled = np.einsum("ds,kstp->kdtp", weights, per_subject)
+    values = metric(pooled).mean(0)
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,150 @@
+"""One Ray Tune run over all jobs that are missing: resources, progress, and what the scheduling cost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from mer_models.spec import models
+from orchestrator.clerk import Clerk
+from orchestrator.console import Advance, Console
+from orchestrator.fold import FoldTrainable
+from orchestrator.plan import Job, Plan
+from orchestrator.runtime import Resources
+
+
+@dataclass(frozen=True)
+class SweepCost:
+    """Where the wall time of a sweep went.
+
+    Attributes
+    ----------
+    jobs
+        Jobs run.
+    wall_seconds
+        From the first to the last moment of the sweep.
+    training_seconds
+        Sum over jobs of the time spent training.
+    slots
+        Jobs that could run side by side.
+    """
+
+    jobs: int
+    wall_seconds: float
+    training_seconds: float
+    slots: int
+
+    @property
+    def not_training(self) -> float:
+        """Share of the slots' time that was not spent training."""
+        return 1 - self.training_seconds / (self.wall_seconds * self.slots)
+
+
+def sweep(plan: Plan, todo: Sequence[Job], out: Path, have: Resources, console: Console) -> SweepCost:
+    """Run jobs as Ray Tune trials; their results are in the ledger of `out` when this returns.
+
+    Parameters
+    ----------
+    plan
+        The plan the jobs belong to.
+    todo
+        The jobs to run, in this order.
+    out
+        The output folder.
+    have
+        What the cluster has.
+    console
+        Where progress goes.
+    """
+    gpu = _use_gpus(plan, have)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    clerk = ray.remote(num_cpus=0, scheduling_strategy=here)(Clerk).remote(plan, out / "ledger")
+    # Worker processes are reused only between trials of equal resources: one sweep per shape keeps them apart.
+    shapes: defaultdict[float, list[Job]] = defaultdict(list)
+    for job in todo:
+        shapes[models()[job.model].gpu_share if gpu else 0.0].append(job)
+    start, training = time.perf_counter(), 0.0
+    slots = have.cpus
+    with console.progress("folds", len(todo), "folds") as progress:
+        for share, jobs in sorted(shapes.items()):
+            slots = min(have.cpus, int(have.gpus / share)) if share else have.cpus
+            watch = _Watch(plan, jobs, slots, progress)
+            _tune(jobs, {"cpu": 1, "gpu": share}, slots, clerk, watch, out / "tune")
+            training += watch.training_seconds
+    ray.kill(clerk)
+    return SweepCost(len(todo), time.perf_counter() - start, training, slots)
+
+
+def _use_gpus(plan: Plan, have: Resources) -> bool:
+    """Decided from the cluster, not from the machine the driver runs on."""
+    return plan.device == "cuda" or (plan.device == "auto" and have.gpus > 0)
+
+
+def _tune(jobs: Sequence[Job], resources: dict[str, float], slots: int, clerk: Any, watch: _Watch, folder: Path) -> None:
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 2)
+    shutil.rmtree(folder, ignore_errors=True)
+    trainable = tune.with_resources(tune.with_parameters(FoldTrainable, clerk=clerk), resources)
+    tuner = tune.Tuner(
+        trainable,
+        param_space={"job": tune.grid_search([job.id for job in jobs])},
+        tune_config=tune.TuneConfig(reuse_actors=True),
+        run_config=tune.RunConfig(
+            name="sweep",
+            storage_path=str(folder.resolve()),
+            verbose=0,
+            callbacks=[watch],
+            failure_config=tune.FailureConfig(max_failures=2),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    tuner.fit()
+    # Results are in the ledger. What Tune keeps of its own is of no use to anyone.
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Watch(tune.Callback):  # type: ignore[misc]
+    """Turns Tune's events into progress: which model on which dataset is how far, and the time left."""
+
+    def __init__(self, plan: Plan, jobs: Sequence[Job], slots: int, progress: Advance) -> None:
+        self._plan, self._slots, self._progress = plan, slots, progress
+        self._left = Counter((job.model, job.dataset) for job in jobs)
+        self._of = Counter(self._left)
+        self._took: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        self.training_seconds = 0.0
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Count a finished trial."""
+        job = self._plan.job[trial.config["job"]]
+        cell = job.model, job.dataset
+        seconds = float((trial.last_result or {}).get("seconds", 0.0))
+        self.training_seconds += seconds
+        self._left[cell] -= 1
+        self._took[cell].append(seconds)
+        self._progress.advance(1, self._note(cell), self._seconds_left())
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Count a trial whose worker was lost too often."""
+        self.on_trial_complete(iteration, trials, trial, **info)
+
+    def _note(self, cell: tuple[str, str]) -> str:
+        model, dataset = cell
+        return f"{model} on {dataset} {self._of[cell] - self._left[cell]}/{self._of[cell]}"
+
+    def _seconds_left(self) -> float | None:
+        """From the mean time of each model's folds; None while a model has not finished any."""
+        total = 0.0
+        for cell, left in self._left.items():
+            if left and not self._took[cell]:
+                return None
+            total += left * sum(self._took[cell]) / max(len(self._took[cell]), 1)
+        return total / self._slots

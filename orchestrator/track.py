@@ -1,0 +1,162 @@
+"""One-way mirror of the ledger into MLflow, written by the driver only; it can be rebuilt at any time."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mer_data.hashing import digest
+from mer_models.complexity import complexity
+from mer_models.spec import models
+from orchestrator.leaderboard import Scored, rows, score_cells
+from orchestrator.ledger import Ledger
+from orchestrator.plan import Plan
+from orchestrator.score.rules import RULES
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_PARAM_LIMIT = 6000  # characters, MLflow's own
+
+
+def database(out: Path) -> str:
+    """The tracking URI of an output folder: ``MLFLOW_TRACKING_URI`` if set, else SQLite beside the output folders."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(out.parent / 'mlflow.db').resolve()}"
+
+
+def ui_command(uri: str) -> str:
+    """The command that shows a tracking URI in a browser, on this machine only."""
+    return uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri} --host 127.0.0.1"
+
+
+def sync(plan: Plan, out: Path) -> str:
+    """Write a run per model × dataset × configuration; a run that is there already is brought up to date.
+
+    Returns
+    -------
+    str
+        The tracking URI.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import logging
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+
+    uri = database(out)
+    client = MlflowClient(tracking_uri=uri)
+    ledger = Ledger(out / "ledger")
+    for one in score_cells(plan, ledger, partial=True):
+        _Run(client, plan, one, out).write()
+    return uri
+
+
+class _Run:
+    """Writes one cell as an MLflow run."""
+
+    def __init__(self, client: MlflowClient, plan: Plan, one: Scored, out: Path) -> None:
+        self._client, self._plan, self._one = client, plan, one
+        self._key = digest([str(out.resolve()), plan.protocol, one.cell.dataset, one.cell.model, one.cell.configuration])
+        self._artifacts = (out.parent / "mlartifacts").resolve().as_uri()
+
+    def write(self) -> None:
+        """Create or update the run."""
+        cell, table = self._one.cell, {name: rows([self._one], rule) for name, rule in RULES.items()}
+        run_id, fresh = self._find_or_create()
+        if fresh:
+            self._log_params(run_id)
+        self._log_metrics(run_id, table)
+        main = table[self._plan.rule][0]
+        status = "complete" if main["complete"] else f"{self._one.folds_done} of {self._one.folds} folds"
+        self._client.set_tag(run_id, "status_note", status)
+        self._client.log_text(run_id, self._per_subject(), "per_subject.csv")
+        self._client.log_dict(run_id, {name: part for name, part in table.items()}, "score.json")
+        self._client.log_figure(run_id, _confusion_figure(main, f"{cell.model} on {cell.dataset}"), "confusion.png")
+        self._client.set_terminated(run_id)
+
+    def _find_or_create(self) -> tuple[str, bool]:
+        name = f"{self._plan.protocol}-{len(self._one.cohort.classes)}class"
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            experiment_id = self._client.create_experiment(name, artifact_location=self._artifacts)
+        else:
+            experiment_id = experiment.experiment_id
+        found = self._client.search_runs([experiment_id], f"tags.key = '{self._key}'", max_results=1)
+        if found:
+            return found[0].info.run_id, False
+        cell = self._one.cell
+        tags = {
+            "key": self._key,
+            "level": "study",
+            "experiment": self._plan.name,
+            "model": cell.model,
+            "dataset": cell.dataset,
+            "protocol": self._plan.protocol,
+            "configuration": cell.configuration,
+        }
+        created = self._client.create_run(experiment_id, run_name=f"{cell.model} @ {cell.dataset}", tags=tags)
+        return created.info.run_id, True
+
+    def _log_params(self, run_id: str) -> None:
+        from mlflow.entities import Param
+
+        cell = self._one.cell
+        values: dict[str, Any] = {
+            "model": cell.model,
+            "dataset": cell.dataset,
+            "configuration": cell.configuration,
+            "classes": ", ".join(self._one.cohort.classes),
+            "clips": len(self._one.cohort.clip_ids),
+            "subjects": len(set(self._one.cohort.subjects)),
+            **{f"recipe.{name}": value for name, value in vars(self._plan.recipes[cell.model]).items()},
+            **{f"feature.{name}": key for name, key in self._plan.feature_keys[cell.dataset].items()},
+        }
+        params = [Param(name, str(value)[:_PARAM_LIMIT]) for name, value in values.items()]
+        self._client.log_batch(run_id, params=params)
+
+    def _log_metrics(self, run_id: str, table: dict[str, list[dict[str, Any]]]) -> None:
+        from mlflow.entities import Metric
+
+        values: dict[str, float] = {}
+        for rule, lines in table.items():
+            for line in lines:
+                # The headline keeps the plain name, so that it is the column people sort by.
+                prefix = "" if rule == self._plan.rule else f"{rule.replace('-', '_')}_"
+                scope = "" if line["scope"] == "all" else f"_{line['scope']}"
+                values |= {f"{prefix}{name}{scope}": line[name] for name in ("uf1", "uar", "accuracy")}
+        low, high = table[self._plan.rule][0]["uf1_interval"]
+        cost = complexity(models()[self._one.cell.model], len(self._one.cohort.classes))
+        values |= {"uf1_low": low, "uf1_high": high, **{name: float(value) for name, value in vars(cost).items()}}
+        now = int(time.time() * 1000)
+        self._client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
+
+    def _per_subject(self) -> str:
+        """Clips, and how many of them were right, per subject; counts only, since a subject lacks classes."""
+        counts, subjects = self._one.per_subject(self._plan.rule)
+        lines = ["subject,clips,correct"]
+        for subject, matrix in zip(subjects, counts.sum(0), strict=True):
+            lines.append(f"{subject},{matrix.sum()},{matrix.trace()}")
+        return "\n".join(lines) + "\n"
+
+
+def _confusion_figure(row: dict[str, Any], title: str) -> Any:
+    from matplotlib.figure import Figure
+
+    counts, classes = row["confusion"], row["classes"]
+    figure = Figure(figsize=(4.2, 3.8), layout="constrained")
+    axes = figure.subplots()
+    shares = [[count / max(sum(line), 1) for count in line] for line in counts]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"{title}\nUF1 {row['uf1']:.4f}, UAR {row['uar']:.4f}", fontsize=10)
+    for i, line in enumerate(counts):
+        for j, count in enumerate(line):
+            color = "white" if shares[i][j] > 0.5 else "black"
+            axes.text(j, i, str(count), ha="center", va="center", color=color)
+    return figure
