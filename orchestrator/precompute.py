@@ -20,6 +20,7 @@ from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
 from mer_data.store import Dataset, Shard, Store
 from orchestrator.console import Console
+from orchestrator.runtime import Cluster
 
 Paths = tuple[Path, ...]
 
@@ -42,15 +43,15 @@ def can_be_made(store: Store, dataset: str, feature: str) -> bool:
     return feature in FEATURES and store.dataset(dataset).frame_root is not None
 
 
-def precompute(store: Store, dataset: str, feature: str, workers: int, console: Console) -> None:
+def precompute(store: Store, dataset: str, feature: str, cluster: Cluster, console: Console) -> None:
     """Make sure that a dataset has a feature, for every clip.
 
     Parameters
     ----------
     store, dataset, feature
         What is needed, by name.
-    workers
-        Actors to use, one core each.
+    cluster
+        Where the actors run, one per core; it is not started if nothing is missing.
     console
         Where progress goes.
 
@@ -72,7 +73,7 @@ def precompute(store: Store, dataset: str, feature: str, workers: int, console: 
     work = plan_shards(store, known, spec)
     missing = [one for one in work if not (one.folder / one.shard.file).exists()]
     if missing:
-        _compute(missing, workers, f"{feature} of {dataset}", console)
+        _compute(missing, cluster.resources.cpus, f"{feature} of {dataset}", console)
     shards = [one.shard for one in work]
     if _current(store, dataset, feature) != {(shard.subject, shard.key) for shard in shards}:
         store.write_manifest(dataset, spec, shards, "computed")
@@ -109,16 +110,16 @@ def plan_shards(store: Store, dataset: Dataset, spec: FeatureSpec) -> list[Shard
     problems: list[Problem] = []
     work = []
     for subject, clips in sorted(by_subject.items()):
-        frames = []
+        frames: list[Paths] = []
+        rows = []
         for clip in clips:
             try:
                 frames.append(_frame_paths(spec, clip, root))
             except BadInput as error:
                 problems += [Problem(f"clip {clip.id}, {one.where}", one.what, one.remedy) for one in error.problems]
-        rows = [
-            [clip.id, spec.frame_numbers(clip), [digest_bytes(path.read_bytes()) for path in paths]]
-            for clip, paths in zip(clips, frames, strict=False)
-        ]
+            else:
+                digests = [digest_bytes(path.read_bytes()) for path in frames[-1]]
+                rows.append([clip.id, spec.frame_numbers(clip), digests])
         shard = Shard(subject, digest([spec.key(), rows]), len(clips))
         folder = store.feature_folder(dataset.name, spec.name)
         work.append(ShardWork(spec.name, shard, folder, tuple(clip.id for clip in clips), tuple(frames)))

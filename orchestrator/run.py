@@ -21,7 +21,7 @@ from orchestrator.console import Console, duration
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan, choose_models, choose_recipes, datasets, make_cohort, make_plan
 from orchestrator.precompute import can_be_made, precompute
-from orchestrator.runtime import Resources, connected
+from orchestrator.runtime import Cluster
 
 
 def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str, Any]:
@@ -46,8 +46,8 @@ def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str,
     store = Store(experiment.store)
     chosen = _checked(experiment, store)
     out = out or Path("runs") / experiment.name
-    with _only_driver(out), connected() as have:
-        _features(experiment, store, chosen, have, console)
+    with _only_driver(out), Cluster() as cluster:
+        _features(experiment, store, chosen, cluster, console)
         plan = make_plan(experiment, store, chosen)
         plan.save(out / "plan.json")
         for cohort in plan.cohorts.values():
@@ -55,7 +55,7 @@ def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str,
                 f"{cohort.dataset}: {len(cohort.clip_ids)} clips of {len(set(cohort.subjects))} subjects, "
                 f"classes {', '.join(cohort.classes)}; {cohort.left_out} clips left out by the class scheme"
             )
-        _sweep(plan, out, have, console)
+        _sweep(plan, out, cluster, console)
     document = finish(plan, out, console)
     database = track.sync(plan, out)
     console.say(f"\nCompare runs in a browser:  {track.ui_command(database)}")
@@ -72,8 +72,8 @@ def compute_features(experiment: Experiment, console: Console) -> None:
     """
     store = Store(experiment.store)
     chosen = _checked(experiment, store)
-    with connected() as have:
-        _features(experiment, store, chosen, have, console)
+    with Cluster() as cluster:
+        _features(experiment, store, chosen, cluster, console)
 
 
 def finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
@@ -103,14 +103,14 @@ def _checked(experiment: Experiment, store: Store) -> list[ModelSpec]:
 
 
 def _features(
-    experiment: Experiment, store: Store, chosen: Sequence[ModelSpec], have: Resources, console: Console
+    experiment: Experiment, store: Store, chosen: Sequence[ModelSpec], cluster: Cluster, console: Console
 ) -> None:
     for choice in datasets(experiment, store):
         for feature in sorted({one.feature for spec in chosen for one in spec.inputs}):
-            precompute(store, choice.name, feature, have.cpus, console)
+            precompute(store, choice.name, feature, cluster, console)
 
 
-def _sweep(plan: Plan, out: Path, have: Resources, console: Console) -> None:
+def _sweep(plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:
     from orchestrator.sweep import sweep
 
     done = Ledger(out / "ledger").ids()
@@ -119,7 +119,7 @@ def _sweep(plan: Plan, out: Path, have: Resources, console: Console) -> None:
         console.say(f"{len(plan.jobs) - len(todo)} of {len(plan.jobs)} folds are done already")
     if not todo:
         return
-    cost = sweep(plan, todo, out, have, console)
+    cost = sweep(plan, todo, out, cluster.resources, console)
     write_json(out / "cost.json", {**vars(cost), "not_training": cost.not_training})
     console.say(
         f"{cost.jobs} folds in {duration(cost.wall_seconds)} on {cost.slots} slots; "

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[1]
 
 # Measured with Ray 2.60: each of the TUNE settings takes milliseconds off every trial.
 _SETTINGS = {
@@ -31,39 +32,58 @@ class Resources:
     gpus: float
 
 
-@contextmanager
-def connected() -> Iterator[Resources]:
-    """Join the running cluster, or start one on this machine and stop it at the end.
+class Cluster:
+    """The running Ray cluster, or one on this machine; joined or started when somebody first asks for it.
 
-    Inside a session that has called ``ray.init`` already, that one is used and left running.
+    A context manager: at the end a cluster that was started here stops. Inside a session that has called
+    ``ray.init`` already, that one is used and left running.
+    """
+
+    def __init__(self) -> None:
+        self._ours = False
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._ours:
+            import ray
+
+            ray.shutdown()
+
+    @cached_property
+    def resources(self) -> Resources:
+        """What there is; joins or starts the cluster."""
+        self._ours = start()
+        import ray
+
+        have = ray.cluster_resources()
+        return Resources(max(1, int(have.get("CPU", 1))), float(have.get("GPU", 0)))
+
+
+def start(cpus: int | None = None) -> bool:
+    """Join or start Ray with this project's settings; returns whether it was not running in this process before.
+
+    Parameters
+    ----------
+    cpus
+        Cores of a cluster started here; all of the machine's if None.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     # Workers of a local cluster find the packages where this process did, installed or not.
-    root = str(Path(__file__).resolve().parents[1])
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if root not in paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, paths)])
+    if str(_ROOT) not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *filter(None, paths)])
     import ray
 
+    if ray.is_initialized():
+        return False
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
-    ours = not ray.is_initialized()
-    if ours:
-        _start()
-    have = ray.cluster_resources()
-    try:
-        yield Resources(max(1, int(have.get("CPU", 1))), float(have.get("GPU", 0)))
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _start() -> None:
-    import ray
-
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    packages = [str(Path(__file__).resolve().parents[1] / name) for name in ("mer_data", "mer_models", "orchestrator")]
+    packages = [str(_ROOT / name) for name in ("mer_data", "mer_models", "orchestrator")]
     try:
         ray.init(address="auto", runtime_env={"py_modules": packages}, **quiet)
     except ConnectionError:
-        ray.init(address="local", include_dashboard=False, **quiet)
+        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+    return True

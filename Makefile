@@ -1,0 +1,36 @@
+# Every target makes its own virtual environment on first use; nothing is installed outside .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test test-all lint format bench mlflow clean
+
+demo: $(READY)    ## the whole job on synthetic faces: features, every subject held out, a leaderboard
+	$(BIN)/mer demo
+
+test: $(READY)    ## the tests that take seconds each
+	$(BIN)/pytest -m "not slow and not fault and not cluster and not gpu"
+
+test-all: $(READY)    ## every test this machine can run
+	$(BIN)/pytest
+
+lint: $(READY)    ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)    ## speed, as ratios measured in the same run
+	$(BIN)/python -m tests.benchmarks
+
+# torch is in the constraints like all else: plain pip takes its CPU build where there is no GPU build to be had.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(READY)
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

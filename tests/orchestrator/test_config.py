@@ -1,0 +1,101 @@
+"""Experiment files: what they can say, and how errors are told."""
+
+from pathlib import Path
+
+import pytest
+
+from mer_data.problems import BadInput
+from orchestrator import config
+
+GOOD = """\
+name: trial
+datasets: [blobs]
+models: [ststnet, majority]
+recipes:
+  ststnet:
+    epochs: 5
+"""
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "experiment.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def failure(folder: Path, text: str, *changes: str) -> str:
+    with pytest.raises(BadInput) as caught:
+        config.load(write(folder, text), changes)
+    return str(caught.value)
+
+
+def test_a_file_and_its_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MER_STORE", "elsewhere")
+    experiment = config.load(write(tmp_path, GOOD))
+    assert experiment.datasets == [config.DatasetChoice(name="blobs", classes="3-class")]
+    assert experiment.seeds == [0]
+    assert experiment.store == Path("elsewhere")
+    assert experiment.recipes == {"ststnet": {"epochs": 5}}
+
+
+@pytest.mark.parametrize("name", config.presets())
+def test_presets_can_be_loaded(name: str) -> None:
+    assert config.load(name).name == name
+
+
+def test_set_overrides_deep_keys_and_adds_new_ones(tmp_path: Path) -> None:
+    changes = ["recipes.ststnet.epochs=7", "recipes.majority.epochs=1", "seeds=[1, 2]", "models=all"]
+    experiment = config.load(write(tmp_path, GOOD), changes)
+    assert experiment.recipes == {"ststnet": {"epochs": 7}, "majority": {"epochs": 1}}
+    assert experiment.seeds == [1, 2]
+    assert experiment.models == "all"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (GOOD + "protocoll: loso\n", ["line 7", "unknown key 'protocoll'", "did you mean 'protocol'"]),
+        (GOOD.replace("[blobs]", "[{name: blobs, clases: native}]"), ["line 2", "'clases'", "did you mean 'classes'"]),
+        (GOOD.replace("name: trial\n", ""), ["the key 'name' is missing"]),
+        (GOOD + "name: again\n", ["line 7", "'name' is given twice"]),
+        (GOOD + "device: gpu\n", ["line 7", "'gpu' is not known"]),
+        (GOOD + "protocol: losso\n", ["line 7", "'losso' is not known", "loso"]),
+        (GOOD + "seeds: [0, -1]\n", ["line 7", "seeds"]),
+        (GOOD.replace("[ststnet, majority]", "[]"), ["line 3", "models"]),
+        (GOOD.replace("trial", "../trial"), ["line 1", "name"]),
+        ("name: [", ["is not YAML"]),
+        ("- a\n- b\n", ["is not a mapping"]),
+        ("", ["is not a mapping"]),
+    ],
+)
+def test_errors_name_the_line_and_the_nearest_word(tmp_path: Path, text: str, told: list[str]) -> None:
+    message = failure(tmp_path, text)
+    assert "experiment.yaml" in message
+    for part in told:
+        assert part in message
+
+
+def test_all_errors_are_told_together(tmp_path: Path) -> None:
+    message = failure(tmp_path, GOOD + "device: gpu\nextra: 1\nseeds: []\n")
+    assert [f"line {line}" in message for line in (7, 8, 9)] == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("epochs", "not of the form key=value"),
+        ("name.first=1", "'name' is not a mapping"),
+        ("seeds=[", "not YAML"),
+        ("protocoll=loso", "did you mean 'protocol'"),
+        ("device=gpu", "'gpu' is not known"),
+    ],
+)
+def test_errors_in_set_name_it(tmp_path: Path, change: str, told: str) -> None:
+    message = failure(tmp_path, GOOD, change)
+    assert f"--set {change}" in message
+    assert told in message
+
+
+def test_a_missing_file_lists_the_presets() -> None:
+    with pytest.raises(BadInput, match="no such experiment file.*presets: all, demo, megc2019"):
+        config.load("nowhere.yaml")

@@ -1,0 +1,117 @@
+"""Jobs, their ids, and what makes them stale."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import blob_clips, write_blobs
+
+from mer_data.problems import BadInput
+from mer_data.store import Store
+from orchestrator.config import Experiment
+from orchestrator.plan import Plan, choose_models, choose_recipes, make_plan
+
+
+def experiment(**changes: object) -> Experiment:
+    keys = {"name": "t", "datasets": ["blobs"], "models": ["ststnet", "majority"], **changes}
+    return Experiment.model_validate(keys)
+
+
+def plan(store: Store, **changes: object) -> Plan:
+    chosen = experiment(**changes)
+    return make_plan(chosen, store, choose_models(chosen))
+
+
+def ids(made: Plan, model: str = "ststnet") -> dict[str, str]:
+    return {job.held_out: job.id for job in made.jobs if job.model == model}
+
+
+def test_a_job_per_model_subject_and_seed(blob_store: Store) -> None:
+    made = plan(blob_store, seeds=[0, 1])
+    assert len(made.jobs) == len(made.job) == 2 * 6 * 2
+    assert {job.held_out for job in made.jobs} == set(made.cohorts["blobs"].subjects)
+    for job in made.jobs:
+        test, train = set(made.test_ids(job)), set(made.train_ids(job))
+        assert not test & train
+        assert len(test | train) == 24
+        assert {made.cohorts["blobs"].subject_of[clip] for clip in test} == {job.held_out}
+
+
+def test_planning_twice_gives_the_same_ids(blob_store: Store) -> None:
+    assert plan(blob_store).jobs == plan(blob_store).jobs
+
+
+def test_a_plan_survives_its_file(blob_store: Store, tmp_path: Path) -> None:
+    made = plan(blob_store)
+    made.save(tmp_path / "plan.json")
+    assert Plan.load(tmp_path / "plan.json") == made
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"name": 1}'])
+def test_a_damaged_plan_is_told(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "plan.json").write_text(damage)
+    with pytest.raises(BadInput, match=r"plan.json: cannot be read"):
+        Plan.load(tmp_path / "plan.json")
+
+
+def test_the_held_out_subjects_classes_are_no_part_of_its_job(blob_store: Store) -> None:
+    """Only the jobs that train on a clip depend on its class."""
+    before = ids(plan(blob_store))
+    clips = blob_clips()
+    changed = [replace(clip, emotion="surprise") if clip.subject == "samm/001" else clip for clip in clips]
+    with blob_store.replacing("blobs") as writer:
+        writer.clips(changed, format_="test", frame_root=None)
+    after = ids(plan(blob_store))
+    assert {subject for subject in before if before[subject] == after[subject]} == {"samm/001"}
+
+
+def test_a_changed_recipe_makes_only_its_model_stale(blob_store: Store) -> None:
+    before, after = plan(blob_store), plan(blob_store, recipes={"ststnet": {"epochs": 3}})
+    assert not set(ids(before).values()) & set(ids(after).values())
+    assert ids(before, "majority") == ids(after, "majority")
+    assert {job.configuration for job in after.jobs} == {"recipe", "epochs=3"}
+
+
+def test_changed_feature_bytes_make_the_models_that_eat_them_stale(blob_store: Store) -> None:
+    before = plan(blob_store)
+    write_blobs(blob_store, "blobs", blob_clips(), seed=1)
+    after = plan(blob_store)
+    assert not set(ids(before).values()) & set(ids(after).values())
+    assert ids(before, "majority") == ids(after, "majority")
+
+
+def test_unknown_names_are_told_together() -> None:
+    with pytest.raises(BadInput) as caught:
+        choose_models(experiment(models=["ststnett", "majority", "majority", "zzz"]))
+    message = str(caught.value)
+    assert "did you mean 'ststnet'" in message
+    assert "'majority' is named 2 times" in message
+    assert "unknown model 'zzz'" in message
+
+
+@pytest.mark.parametrize(
+    ("recipes", "told"),
+    [
+        ({"ststnet": {"epoch": 3}}, "did you mean 'epochs'"),
+        ({"ststnet": {"epochs": 0}}, "epochs must be at least 1"),
+        ({"ststnet": {"epochs": "many"}}, "recipes.ststnet.epochs"),
+        ({"ststnet": {"order": "random"}}, "recipes.ststnet.order"),
+        ({"off_apexnet": {"epochs": 3}}, "not among the experiment's models"),
+    ],
+)
+def test_recipes_are_checked(recipes: dict[str, dict[str, object]], told: str) -> None:
+    chosen = experiment(recipes=recipes)
+    with pytest.raises(BadInput, match=told):
+        choose_recipes(chosen, choose_models(chosen))
+
+
+def test_datasets_and_schemes_are_checked(blob_store: Store) -> None:
+    with pytest.raises(BadInput, match="did you mean 'blobs'"):
+        plan(blob_store, datasets=["blob"])
+    with pytest.raises(BadInput, match="unknown class scheme '3-clas'.*did you mean '3-class'"):
+        plan(blob_store, datasets=[{"name": "blobs", "classes": "3-clas"}])
+    with pytest.raises(BadInput, match="takes 0 of 2 clips"):
+        write_blobs(blob_store, "few", [replace(clip, emotion="negative") for clip in blob_clips(1, 2)])
+        with blob_store.replacing("few") as writer:
+            writer.clips([replace(c, emotion="others") for c in blob_clips(1, 2)], format_="test", frame_root=None)
+        plan(blob_store, datasets=["few"])

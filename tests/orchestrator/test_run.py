@@ -1,0 +1,244 @@
+"""The whole job on a small store: what comes out, what is run again, what a worker may know."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from conftest import blob_clips, write_blobs
+
+from mer_data.store import Store
+from mer_models.spec import Outcome, models
+from orchestrator import cli
+from orchestrator.clerk import Clerk
+from orchestrator.config import Experiment
+from orchestrator.ledger import Ledger
+from orchestrator.plan import Plan, choose_models, make_plan
+
+EXPERIMENT = """\
+name: small
+store: {store}
+datasets: [blobs]
+models: [chance, majority, ststnet]
+recipes:
+  ststnet: {{epochs: 12, lr: 0.01, batch_size: 8, order: shuffled, keep_every: 4}}
+"""
+
+
+def mer(*arguments: str | Path) -> int:
+    """The exit status of a command."""
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([str(one) for one in arguments])
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def finished(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``store``, ``small.yaml`` and the finished run ``runs/small``."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_blobs(Store(folder / "store"), "blobs", blob_clips())
+    (folder / "small.yaml").write_text(EXPERIMENT.format(store=folder / "store"))
+    assert mer("run", folder / "small.yaml", "--out", folder / "runs/small") == 0
+    return folder
+
+
+def document(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, Any]:
+    capsys.readouterr()
+    status = mer(*arguments, "--json")
+    return status, json.loads(capsys.readouterr().out)
+
+
+def copy(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished / "runs/small", tmp_path / "runs/small"))
+
+
+def test_the_table_is_complete_and_the_network_learned(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, score = document(capsys, "score", finished / "runs/small")
+    assert status == 0
+    assert score["complete"] is True
+    by = {(row["model"], row["scope"]): row for row in score["rows"]}
+    assert {scope for _, scope in by} == {"all", "casme2", "samm"}
+    assert by["ststnet", "all"]["uf1"] > 0.8 > by["chance", "all"]["uf1"]
+    assert by["majority", "all"]["uar"] == pytest.approx(1 / 3)
+    for model in ("chance", "majority", "ststnet"):
+        whole = np.array(by[model, "all"]["confusion"])
+        assert whole.sum() == by[model, "all"]["clips"] == 24
+        assert (whole == np.add(by[model, "casme2"]["confusion"], by[model, "samm"]["confusion"])).all()
+        low, high = by[model, "all"]["uf1_interval"]
+        assert low <= by[model, "all"]["uf1"] <= high
+
+
+def test_oracle_rules_never_score_below_the_last_epoch(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def accuracy(rule: str) -> float:
+        _, score = document(capsys, "score", finished / "runs/small", "--rule", rule)
+        assert score["oracle"] is (rule != "last")
+        return next(row["accuracy"] for row in score["rows"] if row["model"] == "chance" and row["scope"] == "all")
+
+    assert accuracy("oracle-subject") > accuracy("last") + 0.2
+    assert mer("score", finished / "runs/small", "--rule", "best") == 2
+
+
+def test_the_same_command_again_runs_nothing(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = finished / "runs/small"
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "ledger").iterdir()}
+    status, again = document(capsys, "run", finished / "small.yaml", "--out", out)
+    assert status == 0
+    assert {path.name: path.stat().st_mtime_ns for path in (out / "ledger").iterdir()} == before
+    assert again["status"]["jobs"] == {"done": 18, "missing": 0, "failed": 0, "stale": 0}
+
+
+def test_lost_folds_are_run_again_to_the_same_bytes(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = copy(finished, tmp_path)
+    lost = sorted((out / "ledger").glob("*.arrow"))[::3]
+    logits = {path.stem: Ledger(out / "ledger").read(path.stem).logits.copy() for path in lost}
+    for path in lost:
+        path.unlink()
+
+    assert mer("score", out) == 2
+    assert "6 of 18 folds are missing" in capsys.readouterr().err
+    status, partial = document(capsys, "score", out, "--partial")
+    assert (status, partial["complete"]) == (1, False)
+    status, state = document(capsys, "status", out)
+    assert (status, state["jobs"]["missing"]) == (1, 6)
+
+    assert mer("run", finished / "small.yaml", "--out", out) == 0
+    for job_id, before in logits.items():
+        assert Ledger(out / "ledger").read(job_id).logits.tobytes() == before.tobytes()
+
+
+def test_a_longer_recipe_leaves_the_old_results_stale(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = copy(finished, tmp_path)
+    _, again = document(
+        capsys, "run", finished / "small.yaml", "--out", out, "--set", "recipes.ststnet.epochs=1", "--set", "models=[ststnet]"
+    )
+    assert again["status"]["jobs"] == {"done": 6, "missing": 0, "failed": 0, "stale": 18}
+    row = again["score"]["rows"][0]
+    assert row["configuration"] == "batch_size=8, epochs=1, keep_every=4, lr=0.01, order=shuffled"
+
+
+def test_a_conflict_fails_the_score(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = copy(finished, tmp_path)
+    entry = next((out / "ledger").glob("*.arrow"))
+    (out / "ledger/conflicts").mkdir()
+    shutil.copy(entry, out / "ledger/conflicts" / f"{entry.stem}.1234.arrow")
+    assert mer("score", out) == 2
+    assert "two different results" in capsys.readouterr().err
+
+
+def test_failed_training_is_recorded_and_the_rest_goes_on(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ["--set", "recipes.ststnet.lr=1e30", "--set", "models=[majority, ststnet]"]
+    status, run = document(capsys, "run", finished / "small.yaml", "--out", tmp_path / "runs/f", *changes)
+    assert status == 1
+    assert run["status"]["jobs"] == {"done": 6, "missing": 0, "failed": 6, "stale": 0}
+    assert {failure["model"] for failure in run["status"]["failures"]} == {"ststnet"}
+    assert "not finite" in run["status"]["failures"][0]["reason"]
+    assert run["score"]["complete"] is False
+
+
+def test_only_one_driver_holds_an_output_folder(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from orchestrator.run import _only_driver
+
+    with _only_driver(finished / "runs/small"):
+        assert mer("run", finished / "small.yaml", "--out", finished / "runs/small") == 2
+    assert "is in use by process" in capsys.readouterr().err
+
+
+def test_mlflow_has_a_run_per_model_with_everything_people_compare(finished: Path) -> None:
+    uri = f"sqlite:///{finished / 'runs/mlflow.db'}"
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("loso-3class")
+    runs = {run.data.tags["model"]: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(runs) == {"chance", "majority", "ststnet"}
+    run = runs["ststnet"]
+    assert run.data.metrics["params"] == 1683
+    assert {"uf1", "uar", "accuracy", "flops", "uf1_samm", "oracle_subject_uf1"} <= set(run.data.metrics)
+    assert run.data.params["recipe.epochs"] == "12"
+    assert run.data.tags["status_note"] == "complete"
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert files == {"confusion.png", "per_subject.csv", "score.json"}
+
+
+def test_mlflow_can_be_rebuilt_and_does_not_double(finished: Path, tmp_path: Path) -> None:
+    out = copy(finished, tmp_path)
+    for _ in range(2):
+        assert mer("track", "sync", out) == 0
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{out.parent / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("loso-3class")
+    assert len(client.search_runs([experiment.experiment_id])) == 3
+
+
+def small_plan(store: Store) -> Plan:
+    chosen = Experiment.model_validate({"name": "t", "datasets": ["blobs"], "models": ["ststnet"]})
+    return make_plan(chosen, store, choose_models(chosen))
+
+
+def test_a_worker_is_told_nothing_of_the_test_labels(blob_store: Store, tmp_path: Path) -> None:
+    plan = small_plan(blob_store)
+    for job in plan.jobs:
+        work = Clerk(plan, tmp_path / "ledger").take(job.id)
+        assert not set(work.train_ids) & set(work.test_ids)
+        assert len(work.labels) == len(work.train_ids) == 20
+        names = [plan.cohorts["blobs"].classes[label] for label in work.labels]
+        assert names == [plan.cohorts["blobs"].label_of[clip] for clip in work.train_ids]
+
+
+def test_the_clerk_refuses_results_of_another_shape(blob_store: Store, tmp_path: Path) -> None:
+    plan = small_plan(blob_store)
+    job, clerk = plan.jobs[0], Clerk(plan, tmp_path / "ledger")
+    epochs = tuple(range(1, 801))
+    for logits in (np.zeros((800, 3, 3), np.float32), np.zeros((800, 4, 2), np.float32)):
+        with pytest.raises(ValueError, match="ststnet"):
+            clerk.commit(job.id, Outcome(epochs, logits), 1.0, "cpu", {})
+    with pytest.raises(ValueError, match="finite"):
+        clerk.commit(job.id, Outcome(epochs, np.full((800, 4, 3), np.inf, np.float32)), 1.0, "cpu", {})
+    assert Ledger(tmp_path / "ledger").ids() == set()
+
+
+def test_inputs_reach_the_network_in_its_own_channel_order(blob_store: Store, tmp_path: Path) -> None:
+    from orchestrator.fold import _gather
+
+    plan = small_plan(blob_store)
+    work = Clerk(plan, tmp_path / "ledger").take(plan.jobs[0].id)
+    (array,) = _gather(work, models()["ststnet"].inputs, work.test_ids)
+    stored = blob_store.feature("blobs", "flow_uvs_28").gather(work.test_ids)
+    np.testing.assert_array_equal(array, stored[:, [2, 1, 0]])
+
+
+def test_a_feature_that_changed_under_a_run_is_refused(blob_store: Store, tmp_path: Path) -> None:
+    from orchestrator.fold import _gather
+
+    plan = small_plan(blob_store)
+    work = Clerk(plan, tmp_path / "ledger").take(plan.jobs[0].id)
+    write_blobs(blob_store, "blobs", blob_clips(), seed=5)
+    with pytest.raises(RuntimeError, match="has changed in the store"):
+        _gather(work, models()["ststnet"].inputs, work.test_ids)
+
+
+def test_bad_input_starts_nothing(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for change in ("models=[ststnett]", "datasets=[blub]", "recipes.ststnet.epoch=1", "modells=[ststnet]"):
+        assert mer("run", finished / "small.yaml", "--set", change, "--out", tmp_path / "runs/x") == 2
+        assert "did you mean" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    assert mer("score", tmp_path) == 2
+    assert "plan.json" in capsys.readouterr().err
+
+
+def test_a_feature_that_cannot_be_made_is_told(finished: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    with store.replacing("bare") as writer:
+        writer.clips(blob_clips(), format_="test", frame_root=None)
+    (tmp_path / "e.yaml").write_text(f"name: e\nstore: {store.root}\ndatasets: [bare]\nmodels: [ststnet]\n")
+    assert mer("run", tmp_path / "e.yaml", "--out", tmp_path / "runs/e") == 2
+    (tmp_path / "e.yaml").write_text(f"name: e\nstore: {store.root}\ndatasets: [bare]\nmodels: all\n")
+    assert mer("run", tmp_path / "e.yaml", "--out", tmp_path / "runs/e") == 0
+
+
