@@ -24,7 +24,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)    ## speed, as ratios measured in the same run
-	$(BIN)/python -m tests.benchmarks
+	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
 # torch is in the constraints like all else: plain pip takes its CPU build where there is no GPU build to be had.
 $(READY): pyproject.toml constraints.txt

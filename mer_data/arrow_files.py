@@ -19,7 +19,11 @@ _META = b"mer"
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a table as an uncompressed Arrow IPC file, aside and renamed."""
-    with written_aside(path) as aside, pa.OSFile(str(aside), "wb") as file, ipc.new_file(file, table.schema) as writer:
+    with (
+        written_aside(path) as aside,
+        pa.OSFile(str(aside), "wb") as file,
+        ipc.new_file(file, table.schema) as writer,
+    ):
         writer.write_table(table)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import pyarrow as pa
 
@@ -121,7 +122,7 @@ def _frame_problems(clip: Clip, at: str) -> list[Problem]:
     for name, value in given:
         if value < 0:
             problems.append(Problem(at, f"{name} {value} is negative"))
-    for (before, low), (after, high) in zip(given, given[1:], strict=False):
+    for (before, low), (after, high) in pairwise(given):
         # The apex may be the last frame, but an apex equal to the onset means "no motion": it is a missing apex.
         if low > high or (low == high and before == "onset"):
             problems.append(Problem(at, f"{before} {low} is not before {after} {high}"))

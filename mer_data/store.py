@@ -224,7 +224,9 @@ class DatasetWriter:
         info = {"name": self._name, "format": format_, "frame_root": root, "notes": list(notes)}
         write_json(self._folder / "dataset.json", info)
 
-    def feature(self, spec: FeatureSpec, arrays: Mapping[str, npt.NDArray[Any]], clips: Sequence[Clip], origin: str) -> None:
+    def feature(
+        self, spec: FeatureSpec, arrays: Mapping[str, npt.NDArray[Any]], clips: Sequence[Clip], origin: str
+    ) -> None:
         """Write a feature that another project extracted: an array per clip id, for every clip."""
         folder = self._folder / "features" / spec.name
         shards = []
@@ -250,4 +252,3 @@ def _write_manifest(folder: Path, spec: FeatureSpec, shards: Iterable[Shard], so
     for path in folder.glob("*.arrow"):
         if path.name not in wanted:
             path.unlink()
-

@@ -52,7 +52,8 @@ def fit(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: 
             arrays.test_clips,
             arrays.classes,
         )
-    network = spec.build(arrays.classes).to(device, memory_format=torch.channels_last)
+    network = spec.build(arrays.classes).to(torch.device(device))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     train = to_tensors(spec.inputs, arrays.train, device)
     test = to_tensors(spec.inputs, arrays.test, device)
     labels = torch.from_numpy(arrays.labels).to(device)
@@ -65,7 +66,7 @@ def fit(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: 
         for batch in batches(len(labels), recipe, device):
             loss = F.cross_entropy(network(*(x[batch] for x in train)), labels[batch])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         if epoch == kept[len(logits)]:
             logits.append(predict(network, test, recipe.batch_size))

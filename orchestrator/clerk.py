@@ -93,9 +93,7 @@ class Clerk:
         if outcome.epochs != epochs or outcome.logits.shape[1:] != (len(clips), classes):
             raise ValueError(f"{job.model}: logits {outcome.logits.shape} for {len(epochs)} epochs, {len(clips)} clips")
         try:
-            self._ledger.commit(
-                FoldResult(job_id, clips, outcome.epochs, outcome.logits, seconds, device, environment)
-            )
+            self._ledger.commit(FoldResult(job_id, clips, outcome.epochs, outcome.logits, seconds, device, environment))
         except Conflict as conflict:
             self._ledger.record_failure(job_id, str(conflict))
 

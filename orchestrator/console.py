@@ -60,7 +60,11 @@ class Advance:
             bar.update(task, completed=self._done, status=status)
         elif now - self._said >= _SECONDS_BETWEEN_LINES or self._done == self._total:
             self._said = now
-            print(f"{self._title}: {self._done}/{self._total} {self._unit}, {status}", file=sys.stderr, flush=True)
+            print(
+                f"{self._title}: {self._done}/{self._total} {self._unit}, {status}",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 class Console:
@@ -122,8 +126,19 @@ class Console:
                 told = "" if line["configuration"] == "recipe" else f"\n{line['configuration']}"
                 lack = "" if line["complete"] else f"\nNOT COMPLETE: {line['folds']} of {line['planned']} folds"
                 low, high = line["uf1_interval"]
-                scores = f"{line['uf1']:.4f}", f"{low:.2f}-{high:.2f}", f"{line['uar']:.4f}", f"{line['accuracy']:.4f}"
-                rows.append((line["model"] + told + lack, *scores, *(f"{one['uf1']:.4f}" for one in line["oracle"].values())))
+                scores = (
+                    f"{line['uf1']:.4f}",
+                    f"{low:.2f}-{high:.2f}",
+                    f"{line['uar']:.4f}",
+                    f"{line['accuracy']:.4f}",
+                )
+                rows.append(
+                    (
+                        line["model"] + told + lack,
+                        *scores,
+                        *(f"{one['uf1']:.4f}" for one in line["oracle"].values()),
+                    )
+                )
             planned = max(line["planned"] for line in lines if line["dataset"] == dataset)
             self.table(f"{dataset}: {planned} subjects held out in turn, last epoch, pooled", header, rows)
         self._out.print(
@@ -137,9 +152,16 @@ class Console:
         rows = []
         for row in document["rows"]:
             low, high = row["uf1_interval"]
-            scores = f"{row['uf1']:.4f}", f"{low:.2f}-{high:.2f}", f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"
+            scores = (
+                f"{row['uf1']:.4f}",
+                f"{low:.2f}-{high:.2f}",
+                f"{row['uar']:.4f}",
+                f"{row['accuracy']:.4f}",
+            )
             rows.append((row["model"], row["dataset"], row["scope"], str(row["clips"]), str(row["folds"]), *scores))
         oracle = ", an ORACLE: it looks at the test subjects" if document["oracle"] else ""
-        title = f"Rule {document['rule']}{oracle}" + ("" if document["complete"] else "; NOT COMPLETE, folds are missing")
+        title = f"Rule {document['rule']}{oracle}" + (
+            "" if document["complete"] else "; NOT COMPLETE, folds are missing"
+        )
         header = ("model", "dataset", "scope", "clips", "folds", "UF1", "95 %", "UAR", "acc.")
         self.table(title, header, rows)

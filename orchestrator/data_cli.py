@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from mer_data.problems import BadInput, Problem, did_you_mean
 from orchestrator.console import Console
 
 _store = click.option(
@@ -57,24 +56,10 @@ def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | No
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def make(format_: str, dest: Path, subjects: int, clips: int, seed: int) -> None:
     """Write a synthetic dataset in the layout of FORMAT (casme2): drawn faces, no person's."""
-    from mer_data.synthetic import TWINS
+    from orchestrator.twins import draw
 
-    if format_ not in TWINS:
-        raise BadInput(Problem(format_, "no synthetic dataset of this format", did_you_mean(format_, TWINS)))
-    make_twin(TWINS[format_], dest, subjects=subjects, clips=clips, seed=seed, console=Console())
-
-
-def make_twin(maker: Any, dest: Path, *, subjects: int, clips: int, seed: int, console: Console) -> None:
-    """Draw a synthetic dataset with a progress bar."""
-    with console.progress("drawing", clips, "clips") as progress:
-        done = 0
-
-        def advance(now: int, total: int) -> None:
-            nonlocal done
-            progress.advance(now - done)
-            done = now
-
-        maker(dest, subjects=subjects, clips=clips, seed=seed, progress=advance)
+    draw(format_, dest, subjects=subjects, clips=clips, seed=seed, console=Console())
+    click.echo(f"next: mer data import {format_} {dest} --name {format_}_synthetic", err=True)
 
 
 @data.command(name="list")

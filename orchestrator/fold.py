@@ -17,7 +17,7 @@ from mer_models.spec import Arrays, FoldArrays, InputSpec, TrainingFailed, model
 from orchestrator.clerk import Work
 
 
-class FoldTrainable(tune.Trainable):  # type: ignore[misc]
+class FoldTrainable(tune.Trainable):
     """Trains one fold in one step. Ray Tune reuses the process for the next job through :meth:`reset_config`.
 
     The trial's configuration holds a job id and nothing else; Tune carries only the seconds back.

@@ -62,7 +62,7 @@ class Scored:
         counts = np.zeros((len(self.clip_ids), len(subjects), classes, classes), np.int64)
         for seed, clips in enumerate(self.clip_ids):
             rows = [position[self.cohort.subject_of[clip]] for clip in clips]
-            np.add.at(counts[seed], (rows, self.true[seed], self.predicted[rule][seed]), 1)
+            np.add.at(counts[seed], (np.array(rows), self.true[seed], self.predicted[rule][seed]), 1)
         return counts, subjects
 
 
@@ -92,7 +92,12 @@ def status(plan: Plan, ledger: Ledger) -> dict[str, Any]:
             "stale": len(done - set(plan.job)),
         },
         "failures": [
-            {"job": job.id, "model": job.model, "fold": f"{job.dataset}: {job.held_out}", "reason": failures[job.id]}
+            {
+                "job": job.id,
+                "model": job.model,
+                "fold": f"{job.dataset}: {job.held_out}",
+                "reason": failures[job.id],
+            }
             for job in failed
         ],
     }
@@ -200,7 +205,12 @@ def score_document(plan: Plan, ledger: Ledger, rule: str, *, partial: bool) -> d
     """
     scored = score_cells(plan, ledger, partial=partial)
     complete = all(job.id in ledger.ids() for job in plan.jobs)
-    return {"rule": rule, "oracle": RULES[rule].oracle, "complete": complete, "rows": rows(scored, RULES[rule])}
+    return {
+        "rule": rule,
+        "oracle": RULES[rule].oracle,
+        "complete": complete,
+        "rows": rows(scored, RULES[rule]),
+    }
 
 
 def board(plan: Plan, ledger: Ledger, *, partial: bool) -> list[dict[str, Any]]:

@@ -272,7 +272,11 @@ def choose_recipes(experiment: Experiment, chosen: Sequence[ModelSpec]) -> dict[
         With every unknown model, unknown field and value that a field does not take.
     """
     problems = [
-        Problem("recipes", f"{name!r} is not among the experiment's models", did_you_mean(name, [s.name for s in chosen]))
+        Problem(
+            "recipes",
+            f"{name!r} is not among the experiment's models",
+            did_you_mean(name, [s.name for s in chosen]),
+        )
         for name in experiment.recipes
         if name not in {spec.name for spec in chosen}
     ]
@@ -297,4 +301,8 @@ def choose_recipes(experiment: Experiment, chosen: Sequence[ModelSpec]) -> dict[
 
 def _not_once(names: Iterable[str], where: str) -> list[Problem]:
     names = list(names)
-    return [Problem(where, f"{name!r} is named {names.count(name)} times") for name in sorted(set(names)) if names.count(name) > 1]
+    return [
+        Problem(where, f"{name!r} is named {names.count(name)} times")
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]

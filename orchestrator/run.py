@@ -22,6 +22,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan, choose_models, choose_recipes, datasets, make_cohort, make_plan
 from orchestrator.precompute import can_be_made, precompute
 from orchestrator.runtime import Cluster
+from orchestrator.twins import add_synthetic
 
 
 def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str, Any]:
@@ -44,6 +45,9 @@ def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str,
     from orchestrator import track
 
     store = Store(experiment.store)
+    if experiment.datasets == "all" and not store.names():
+        console.say(f"the store {store.root} is empty: making a synthetic dataset to run on")
+        add_synthetic(store, store.root / "CASME2-synthetic", console)
     chosen = _checked(experiment, store)
     out = out or Path("runs") / experiment.name
     with _only_driver(out), Cluster() as cluster:
@@ -137,7 +141,9 @@ def _only_driver(out: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            raise BadInput(Problem(str(out), f"is in use by {file.read().strip()}", "wait, or choose another --out")) from None
+            raise BadInput(
+                Problem(str(out), f"is in use by {file.read().strip()}", "wait, or choose another --out")
+            ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()

@@ -1,4 +1,4 @@
-"""Run an experiment: ``python orchestrator/run_all.py ARGS`` is ``mer run ARGS``; without arguments, the preset `all`."""
+"""``python orchestrator/run_all.py ARGS`` is ``mer run ARGS``; without arguments it runs the preset `all`."""
 
 import os
 import sys

@@ -8,6 +8,7 @@ import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,7 +58,7 @@ class Cluster:
         self._ours = start()
         import ray
 
-        have = ray.cluster_resources()
+        have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         return Resources(max(1, int(have.get("CPU", 1))), float(have.get("GPU", 0)))
 
 
@@ -80,10 +81,19 @@ def start(cpus: int | None = None) -> bool:
     if ray.is_initialized():
         return False
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    packages = [str(_ROOT / name) for name in ("mer_data", "mer_models", "orchestrator")]
-    try:
-        ray.init(address="auto", runtime_env={"py_modules": packages}, **quiet)
-    except ConnectionError:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if _cluster_was_started():
+        packages = [str(_ROOT / name) for name in ("mer_data", "mer_models", "orchestrator")]
+        ray.init(runtime_env={"py_modules": packages}, **quiet)
+    else:
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
     return True
+
+
+def _cluster_was_started() -> bool:
+    """Whether this machine is part of a cluster that ``ray start`` (or ``ray up``, or Slurm) made.
+
+    ``address="auto"`` would also join the private cluster of another run on this machine, and die with it.
+    """
+    temporary = Path(os.environ.get("RAY_TMPDIR") or "/tmp")  # noqa: S108 - where Ray keeps its files
+    return bool(os.environ.get("RAY_ADDRESS")) or (temporary / "ray" / "ray_current_cluster").is_file()

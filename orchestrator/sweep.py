@@ -68,7 +68,7 @@ def sweep(plan: Plan, todo: Sequence[Job], out: Path, have: Resources, console: 
     """
     gpu = _use_gpus(plan, have)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    clerk = ray.remote(num_cpus=0, scheduling_strategy=here)(Clerk).remote(plan, out / "ledger")
+    clerk: Any = ray.remote(Clerk).options(num_cpus=0, scheduling_strategy=here).remote(plan, out / "ledger")
     # Worker processes are reused only between trials of equal resources: one sweep per shape keeps them apart.
     shapes: defaultdict[float, list[Job]] = defaultdict(list)
     for job in todo:
@@ -90,7 +90,9 @@ def _use_gpus(plan: Plan, have: Resources) -> bool:
     return plan.device == "cuda" or (plan.device == "auto" and have.gpus > 0)
 
 
-def _tune(jobs: Sequence[Job], resources: dict[str, float], slots: int, clerk: Any, watch: _Watch, folder: Path) -> None:
+def _tune(
+    jobs: Sequence[Job], resources: dict[str, float], slots: int, clerk: Any, watch: _Watch, folder: Path
+) -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 2)
     shutil.rmtree(folder, ignore_errors=True)
     trainable = tune.with_resources(tune.with_parameters(FoldTrainable, clerk=clerk), resources)
@@ -112,7 +114,7 @@ def _tune(jobs: Sequence[Job], resources: dict[str, float], slots: int, clerk: A
     shutil.rmtree(folder, ignore_errors=True)
 
 
-class _Watch(tune.Callback):  # type: ignore[misc]
+class _Watch(tune.Callback):
     """Turns Tune's events into progress: which model on which dataset is how far, and the time left."""
 
     def __init__(self, plan: Plan, jobs: Sequence[Job], slots: int, progress: Advance) -> None:

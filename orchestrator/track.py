@@ -59,7 +59,9 @@ class _Run:
 
     def __init__(self, client: MlflowClient, plan: Plan, one: Scored, out: Path) -> None:
         self._client, self._plan, self._one = client, plan, one
-        self._key = digest([str(out.resolve()), plan.protocol, one.cell.dataset, one.cell.model, one.cell.configuration])
+        self._key = digest(
+            [str(out.resolve()), plan.protocol, one.cell.dataset, one.cell.model, one.cell.configuration]
+        )
         self._artifacts = (out.parent / "mlartifacts").resolve().as_uri()
 
     def write(self) -> None:
@@ -73,7 +75,7 @@ class _Run:
         status = "complete" if main["complete"] else f"{self._one.folds_done} of {self._one.folds} folds"
         self._client.set_tag(run_id, "status_note", status)
         self._client.log_text(run_id, self._per_subject(), "per_subject.csv")
-        self._client.log_dict(run_id, {name: part for name, part in table.items()}, "score.json")
+        self._client.log_dict(run_id, dict(table), "score.json")
         self._client.log_figure(run_id, _confusion_figure(main, f"{cell.model} on {cell.dataset}"), "confusion.png")
         self._client.set_terminated(run_id)
 
@@ -129,7 +131,11 @@ class _Run:
                 values |= {f"{prefix}{name}{scope}": line[name] for name in ("uf1", "uar", "accuracy")}
         low, high = table[self._plan.rule][0]["uf1_interval"]
         cost = complexity(models()[self._one.cell.model], len(self._one.cohort.classes))
-        values |= {"uf1_low": low, "uf1_high": high, **{name: float(value) for name, value in vars(cost).items()}}
+        values |= {
+            "uf1_low": low,
+            "uf1_high": high,
+            **{name: float(value) for name, value in vars(cost).items()},
+        }
         now = int(time.time() * 1000)
         self._client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
 

@@ -46,5 +46,7 @@ def test_help_and_data_commands_do_not_wait_for_the_big_libraries() -> None:
 
 def test_files_stay_readable() -> None:
     packages = ("mer_data", "mer_models", "orchestrator")
-    lengths = {path: path.read_text(encoding="utf-8").count("\n") for name in packages for path in (ROOT / name).rglob("*.py")}
+    lengths = {
+        path: path.read_text(encoding="utf-8").count("\n") for name in packages for path in (ROOT / name).rglob("*.py")
+    }
     assert {str(path): lines for path, lines in lengths.items() if lines > 420} == {}

@@ -49,7 +49,8 @@ class Rule:
 
 
 def _last(p: Predictions) -> Indices:
-    return p.predicted[-1]
+    last: Indices = p.predicted[-1]
+    return last
 
 
 def _oracle_subject(p: Predictions) -> Indices:
@@ -58,13 +59,15 @@ def _oracle_subject(p: Predictions) -> Indices:
     folds = int(p.fold.max()) + 1
     per_fold = np.stack([np.bincount(p.fold, weights=row, minlength=folds) for row in right])  # [epochs, folds]
     best = len(per_fold) - 1 - per_fold[::-1].argmax(0)
-    return p.predicted[best[p.fold], np.arange(len(p.fold))]
+    chosen: Indices = p.predicted[best[p.fold], np.arange(len(p.fold))]
+    return chosen
 
 
 def _oracle_epoch(p: Predictions) -> Indices:
     """The one epoch for all folds with the best pooled UF1, the later one of equals."""
     scores = uf1(np.stack([confusion(p.true, row, p.classes) for row in p.predicted]))
-    return p.predicted[len(scores) - 1 - int(scores[::-1].argmax())]
+    chosen: Indices = p.predicted[len(scores) - 1 - int(scores[::-1].argmax())]
+    return chosen
 
 
 RULES: Mapping[str, Rule] = {

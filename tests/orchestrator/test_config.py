@@ -55,7 +55,10 @@ def test_set_overrides_deep_keys_and_adds_new_ones(tmp_path: Path) -> None:
     ("text", "told"),
     [
         (GOOD + "protocoll: loso\n", ["line 7", "unknown key 'protocoll'", "did you mean 'protocol'"]),
-        (GOOD.replace("[blobs]", "[{name: blobs, clases: native}]"), ["line 2", "'clases'", "did you mean 'classes'"]),
+        (
+            GOOD.replace("[blobs]", "[{name: blobs, clases: native}]"),
+            ["line 2", "'clases'", "did you mean 'classes'"],
+        ),
         (GOOD.replace("name: trial\n", ""), ["the key 'name' is missing"]),
         (GOOD + "name: again\n", ["line 7", "'name' is given twice"]),
         (GOOD + "device: gpu\n", ["line 7", "'gpu' is not known"]),
@@ -97,5 +100,5 @@ def test_errors_in_set_name_it(tmp_path: Path, change: str, told: str) -> None:
 
 
 def test_a_missing_file_lists_the_presets() -> None:
-    with pytest.raises(BadInput, match="no such experiment file.*presets: all, demo, megc2019"):
+    with pytest.raises(BadInput, match=r"no such experiment file.*presets: all, demo, megc2019"):
         config.load("nowhere.yaml")

@@ -116,7 +116,15 @@ def test_a_longer_recipe_leaves_the_old_results_stale(
 ) -> None:
     out = copy(finished, tmp_path)
     _, again = document(
-        capsys, "run", finished / "small.yaml", "--out", out, "--set", "recipes.ststnet.epochs=1", "--set", "models=[ststnet]"
+        capsys,
+        "run",
+        finished / "small.yaml",
+        "--out",
+        out,
+        "--set",
+        "recipes.ststnet.epochs=1",
+        "--set",
+        "models=[ststnet]",
     )
     assert again["status"]["jobs"] == {"done": 6, "missing": 0, "failed": 0, "stale": 18}
     row = again["score"]["rows"][0]
@@ -240,5 +248,3 @@ def test_a_feature_that_cannot_be_made_is_told(finished: Path, tmp_path: Path) -
     assert mer("run", tmp_path / "e.yaml", "--out", tmp_path / "runs/e") == 2
     (tmp_path / "e.yaml").write_text(f"name: e\nstore: {store.root}\ndatasets: [bare]\nmodels: all\n")
     assert mer("run", tmp_path / "e.yaml", "--out", tmp_path / "runs/e") == 0
-
-
