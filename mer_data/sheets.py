@@ -65,7 +65,7 @@ class Sheet:
 def read_sheet(path: Path, required: Columns, optional: Columns | None = None) -> Sheet:
     """Read the first worksheet that has the required columns.
 
-    The header is the first row that holds all the required columns. Rows above it, empty rows, and columns that
+    The header is the first row with all the required columns. Rows above it, empty rows, and columns that
     were not asked for are ignored.
 
     Parameters
@@ -124,9 +124,7 @@ def _refuse_twins(cells: Sequence[str], used: Iterable[int], place: str) -> None
     twins = [cells[position] for position in used if plain.count(plain[position]) > 1]
     if twins:
         raise BadInput(
-            Problem(
-                place, f"more than one column is called {', '.join(twins)}", "remove or rename the others"
-            )
+            Problem(place, f"more than one column is called {', '.join(twins)}", "remove or rename the others")
         )
 
 

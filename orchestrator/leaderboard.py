@@ -44,6 +44,8 @@ class Scored:
         Class index per clip, per seed.
     predicted
         By rule name: class index per clip, per seed.
+    training_seconds
+        Sum over the finished folds.
     """
 
     cell: Cell
@@ -53,6 +55,7 @@ class Scored:
     clip_ids: tuple[tuple[str, ...], ...]
     true: tuple[Indices, ...]
     predicted: Mapping[str, tuple[Indices, ...]]
+    training_seconds: float
 
     def per_subject(self, rule: str) -> tuple[metrics.Counts, list[str]]:
         """Confusion matrices ``[seeds, subjects, true, predicted]`` and the subjects, sorted."""
@@ -134,6 +137,7 @@ def _score_cell(plan: Plan, ledger: Ledger, cell: Cell, jobs: Sequence[Job], don
     cohort = plan.cohorts[cell.dataset]
     finished = [job for job in jobs if job.id in done]
     clip_ids, true, predicted = [], [], defaultdict(list)
+    seconds = 0.0
     for seed in sorted({job.seed for job in finished}):
         results = [ledger.read(job.id) for job in finished if job.seed == seed]
         ids = tuple(clip_id for result in results for clip_id in result.clip_ids)
@@ -143,12 +147,13 @@ def _score_cell(plan: Plan, ledger: Ledger, cell: Cell, jobs: Sequence[Job], don
             fold=np.repeat(np.arange(len(results)), [len(result.clip_ids) for result in results]),
             classes=len(cohort.classes),
         )
+        seconds += sum(result.seconds for result in results)
         clip_ids.append(ids)
         true.append(of_seed.true)
         for name, rule in RULES.items():
             predicted[name].append(rule.choose(of_seed))
     by_rule = {name: tuple(seeds) for name, seeds in predicted.items()}
-    return Scored(cell, len(finished), len(jobs), cohort, tuple(clip_ids), tuple(true), by_rule)
+    return Scored(cell, len(finished), len(jobs), cohort, tuple(clip_ids), tuple(true), by_rule, seconds)
 
 
 def rows(scored: Sequence[Scored], rule: Rule) -> list[dict[str, Any]]:

@@ -67,9 +67,7 @@ class _Run:
     def write(self) -> None:
         """Create or update the run."""
         cell, table = self._one.cell, {name: rows([self._one], rule) for name, rule in RULES.items()}
-        run_id, fresh = self._find_or_create()
-        if fresh:
-            self._log_params(run_id)
+        run_id, started = self._find_or_create()
         self._log_metrics(run_id, table)
         main = table[self._plan.rule][0]
         status = "complete" if main["complete"] else f"{self._one.folds_done} of {self._one.folds} folds"
@@ -77,18 +75,22 @@ class _Run:
         self._client.log_text(run_id, self._per_subject(), "per_subject.csv")
         self._client.log_dict(run_id, dict(table), "score.json")
         self._client.log_figure(run_id, _confusion_figure(main, f"{cell.model} on {cell.dataset}"), "confusion.png")
-        self._client.set_terminated(run_id)
+        # The duration that MLflow shows is the time spent training, summed over folds.
+        self._client.set_terminated(run_id, end_time=started + round(1000 * self._one.training_seconds))
 
-    def _find_or_create(self) -> tuple[str, bool]:
+    def _find_or_create(self) -> tuple[str, int]:
+        """Run id and start time in milliseconds."""
         name = f"{self._plan.protocol}-{len(self._one.cohort.classes)}class"
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            experiment_id = self._client.create_experiment(name, artifact_location=self._artifacts)
+            # Without this tag MLflow opens its pages for language models.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            experiment_id = self._client.create_experiment(name, artifact_location=self._artifacts, tags=kind)
         else:
             experiment_id = experiment.experiment_id
         found = self._client.search_runs([experiment_id], f"tags.key = '{self._key}'", max_results=1)
         if found:
-            return found[0].info.run_id, False
+            return found[0].info.run_id, int(found[0].info.start_time)
         cell = self._one.cell
         tags = {
             "key": self._key,
@@ -99,8 +101,20 @@ class _Run:
             "protocol": self._plan.protocol,
             "configuration": cell.configuration,
         }
-        created = self._client.create_run(experiment_id, run_name=f"{cell.model} @ {cell.dataset}", tags=tags)
-        return created.info.run_id, True
+        told = "" if cell.configuration == "recipe" else f" ({cell.configuration})"
+        run_name = f"{cell.model} @ {cell.dataset}{told}"
+        created = self._client.create_run(experiment_id, run_name=run_name, tags=tags)
+        self._log_params(created.info.run_id)
+        self._log_dataset(created.info.run_id)
+        return created.info.run_id, int(created.info.start_time)
+
+    def _log_dataset(self, run_id: str) -> None:
+        from mlflow.entities import Dataset, DatasetInput
+
+        cohort = self._one.cohort
+        clips = digest(sorted(cohort.label_of.items()))[:8]
+        entity = Dataset(name=cohort.dataset, digest=clips, source_type="store", source=self._plan.store)
+        self._client.log_inputs(run_id, datasets=[DatasetInput(entity)])
 
     def _log_params(self, run_id: str) -> None:
         from mlflow.entities import Param

@@ -54,9 +54,7 @@ _FORMS = (
 
 
 def _not_computed_here(frames: Frames) -> NoReturn:
-    raise NotImplementedError(
-        "these maps were imported; flow_uvs_28 of this project computes its own from frames"
-    )
+    raise NotImplementedError("these maps were imported; flow_uvs_28 of this project computes its own from frames")
 
 
 SPEC = FeatureSpec(
@@ -94,17 +92,11 @@ def read(sources: Sequence[Path]) -> Imported:
     BadInput
         With everything that is wrong, each with its file and row. Nothing outside the sources is read.
     """
-    raise_all(
-        Problem(str(path), "no such file or folder", "check the path")
-        for path in sources
-        if not path.exists()
-    )
+    raise_all(Problem(str(path), "no such file or folder", "check the path") for path in sources if not path.exists())
     try:
         source, listing = _list(sources)
     except OSError as error:
-        raise BadInput(
-            Problem(str(error.filename), f"cannot be read: {error.strerror}", "check its rights")
-        ) from error
+        raise BadInput(Problem(str(error.filename), f"cannot be read: {error.strerror}", "check its rights")) from error
     arrays: dict[str, npt.NDArray[Any]] = {}
     problems = listing.problems
     listed = sorted(listing.maps, key=lambda one: (DATASETS.index(one.clip.dataset), one.clip.id))
@@ -144,18 +136,14 @@ def _list(sources: Sequence[Path]) -> tuple[Path, Listing]:
         if tree is not None:
             return tree, list_tree(tree)
         if flat is not None:
-            raise BadInput(
-                Problem(str(flat), "PNG files without their labels", f"give {SHEET} as a source too")
-            )
+            raise BadInput(Problem(str(flat), "PNG files without their labels", f"give {SHEET} as a source too"))
         raise BadInput(Problem(str(folder), "holds no form of the flow maps", _FORMS))
     rows = read_sheet(sheet)
     columns = _columns(sheet, rows[0][1])
     if columns == SAMPLES_COLUMNS:
         return sheet, list_samples(sheet, rows, folder)
     if flat is None:
-        raise BadInput(
-            Problem(str(folder), f"no PNG files for {sheet.name}", f"give their folder, {FLAT_FOLDER}")
-        )
+        raise BadInput(Problem(str(folder), f"no PNG files for {sheet.name}", f"give their folder, {FLAT_FOLDER}"))
     return sheet, list_flat(sheet, rows, flat)
 
 
@@ -188,9 +176,7 @@ def _read_map(one: Listed) -> npt.NDArray[np.uint8] | Problem:
         return Problem(where, "is not a whole PNG file", remedy)
     width, height, depth, color = struct.unpack(">IIBB", data[16:26])
     if (width, height, depth, color) != (_SIZE, _SIZE, 8, 2):
-        kind = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}.get(
-            color, "unknown"
-        )
+        kind = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}.get(color, "unknown")
         what = f"is {width}x{height}, {depth} bit, {kind}; a flow map is {_SIZE}x{_SIZE}, 8 bit, RGB"
         return Problem(where, what, remedy)
     try:

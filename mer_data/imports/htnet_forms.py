@@ -65,9 +65,7 @@ class Listing:
             self.problems.append(Problem(where, what, "give the file a plain name in this folder"))
             return None
         if not found:
-            self.problems.append(
-                Problem(where, f"no PNG {file!r} in {root}", "restore the file or drop the row")
-            )
+            self.problems.append(Problem(where, f"no PNG {file!r} in {root}", "restore the file or drop the row"))
             return None
         self.maps.append(Listed(clip, path, row))
         return path
@@ -120,9 +118,7 @@ def read_sheet(sheet: Path) -> Rows:
 
     found: Rows = files.read(sheet, parse, "save it as CSV in UTF-8")
     if len(found) < 2:
-        raise BadInput(
-            Problem(str(sheet), "has no rows below a header", "restore the file from the original")
-        )
+        raise BadInput(Problem(str(sheet), "has no rows below a header", "restore the file from the original"))
     return found
 
 
@@ -226,9 +222,7 @@ def _half(root: Path, half: str, problems: list[Problem]) -> _Half:
     for label, is_folder in children:
         if not is_folder:
             if label.lower().endswith(".png"):
-                problems.append(
-                    Problem(str(folder), f"{label!r} has no label", "move it to a folder 0, 1 or 2")
-                )
+                problems.append(Problem(str(folder), f"{label!r} has no label", "move it to a folder 0, 1 or 2"))
         elif label not in LABELS:
             problems.append(Problem(str(folder), f"folder {label!r} is not a label", _labels_remedy()))
         else:
@@ -270,9 +264,7 @@ def _check_agreement(
             problems.append(Problem(str(root), what, "restore it there"))
         if len(by_label) > 1:
             said = "; ".join(f"{label} in {_few(by_label[label])}" for label in sorted(by_label))
-            problems.append(
-                Problem(str(root), f"clip {clip_id} has several labels: {said}", "keep the right one")
-            )
+            problems.append(Problem(str(root), f"clip {clip_id} has several labels: {said}", "keep the right one"))
 
 
 def _names_by_clip(folder: Path, problems: list[Problem]) -> dict[str, str]:
@@ -280,9 +272,7 @@ def _names_by_clip(folder: Path, problems: list[Problem]) -> dict[str, str]:
     for name in png_names(folder):
         clip_id = clip_id_of(name)
         if clip_id is None:
-            problems.append(
-                Problem(str(folder), f"{name!r} names no clip", f"PNG files are named {_PNG_NAME}")
-            )
+            problems.append(Problem(str(folder), f"{name!r} names no clip", f"PNG files are named {_PNG_NAME}"))
         elif clip_id in names:
             what = f"{names[clip_id]!r} and {name!r} are both clip {clip_id}"
             problems.append(Problem(str(folder), what, "keep one"))
@@ -300,9 +290,7 @@ def _records(
     for number, cells in rows[1:]:
         row = f"{sheet}, row {number}"
         if any(cells[len(header) :]):
-            problems.append(
-                Problem(row, f"has {len(cells)} cells, the header has {len(header)}", "correct it")
-            )
+            problems.append(Problem(row, f"has {len(cells)} cells, the header has {len(header)}", "correct it"))
         by_column = dict(zip(header, cells, strict=False))
         values = [by_column.get(column, "") for column in columns]
         # The same person may be written 6 and 006, so rows are compared as the subjects they mean.
@@ -330,9 +318,7 @@ def _clip(row: str, values: Sequence[str], problems: list[Problem]) -> tuple[str
         what = f"subject {subject!r} is spelled as in {spelled[0]}, the dataset is {dataset}"
         problems.append(Problem(row, what, "correct one of them"))
     if not _CLIP_NAME.fullmatch(name):
-        problems.append(
-            Problem(row, f"{name!r} is not a clip's name", "use letters, digits, '_', '-' and '.'")
-        )
+        problems.append(Problem(row, f"{name!r} is not a clip's name", "use letters, digits, '_', '-' and '.'"))
     if label not in LABELS:
         problems.append(Problem(f"{row}, column label", f"{label!r} is not a label", _labels_remedy()))
     clip_id = f"{spelled[0]}/{spelled[1]}/{name}" if spelled else None

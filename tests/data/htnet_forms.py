@@ -78,9 +78,7 @@ def make_twins(subjects: int = 4, clips: int = 3, seed: int = 0) -> list[Twin]:
     twins = []
     for dataset in ("casme2", "smic", "samm"):
         for number in range(1, subjects + 1):
-            subject = {"casme2": f"sub{number:02d}", "smic": f"s{number:02d}", "samm": f"{number + 5:03d}"}[
-                dataset
-            ]
+            subject = {"casme2": f"sub{number:02d}", "smic": f"s{number:02d}", "samm": f"{number + 5:03d}"}[dataset]
             names = {
                 "casme2": ("EP02_01f", "EP03_02", "EP19_05f"),
                 "smic": (f"{subject}_ne_01", f"{subject}_po_01", f"{subject}_sur_01"),
