@@ -62,7 +62,7 @@ def read_arrays(path: Path, remedy: str) -> tuple[list[str], npt.NDArray[Any], d
     table = read_table(path, remedy)
 
     def unpack() -> tuple[list[str], npt.NDArray[Any], dict[str, Any]]:
-        meta = json.loads((table.schema.metadata or {})[_META])
+        meta = dict(json.loads((table.schema.metadata or {})[_META]))
         return table["clip"].to_pylist(), table["array"].chunk(0).to_numpy_ndarray(), meta
 
     return read(path, unpack, remedy)  # type: ignore[no-any-return]

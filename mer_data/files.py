@@ -17,18 +17,31 @@ from mer_data.problems import BadInput, Problem
 def written_aside(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder, then flush it to disk and rename it to `path`.
 
-    If the body raises, the temporary file is removed and `path` stays as it was. The temporary name holds the
-    host and the process, so writers on a shared folder do not meet.
+    If the body raises, the temporary file is removed and `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    aside = beside(path, "tmp")
     try:
         yield aside
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
+        _flush(aside)
         aside.replace(path)
+        _flush(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def beside(path: Path, purpose: str) -> Path:
+    """A hidden name beside `path`; it holds host and process, so writers on a shared folder do not meet."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{purpose}")
+
+
+def _flush(path: Path) -> None:
+    """Make a file's bytes, or the names in a folder, survive a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -49,10 +62,13 @@ def read_json(path: Path, remedy: str) -> Any:
 
 
 def read(path: Path, reader: Callable[[], Any], remedy: str) -> Any:
-    """Call `reader` and turn a missing or damaged file into one :class:`BadInput` that names it."""
+    """Call `reader` and turn a missing or damaged file into one :class:`BadInput` that names it.
+
+    `reader` parses what this project wrote, so a missing key or a wrong type in it means damage too.
+    """
     try:
         return reader()
     except FileNotFoundError:
         raise BadInput(Problem(str(path), "no such file", remedy)) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise BadInput(Problem(str(path), f"cannot be read: {error}", remedy)) from error

@@ -24,8 +24,11 @@ def inside(root: Path, relative: str) -> Path:
     BadInput
         If it leaves the root, by ``..``, an absolute path or a link.
     """
-    path = (root / relative).resolve()
-    if not path.is_relative_to(root.resolve()):
+    try:
+        path = (root / relative).resolve()
+    except (ValueError, OSError, RuntimeError):  # a NUL in the name, or links that run in a circle
+        path = None
+    if path is None or not path.is_relative_to(root.resolve()):
         raise BadInput(Problem(str(root), f"{relative!r} leads out of this folder", "use a path inside it"))
     return path
 

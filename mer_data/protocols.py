@@ -53,17 +53,20 @@ def check(folds: Iterable[Fold], clips: Sequence[Clip]) -> None:
     Raises
     ------
     AssertionError
-        If a clip is not tested exactly once, or a subject is on both sides of a fold, or a side is empty. This
+        If a clip is not tested exactly once, a subject is on both sides of a fold, or a side is empty. This
         is a bug in a protocol, never bad input: the clip table was validated before.
     """
     subject_of = {clip.id: clip.subject for clip in clips}
     tested: list[str] = []
     for fold in folds:
         tested += fold.test_ids
+        for side, ids in (("training", fold.train_ids), ("test", fold.test_ids)):
+            if not ids:
+                raise AssertionError(f"fold {fold.held_out} has no {side} clips: are there two subjects?")
+            if not set(ids) <= subject_of.keys() or len(set(ids)) < len(ids):
+                raise AssertionError(f"fold {fold.held_out}: unknown or repeated clips in {side}")
         both = {subject_of[i] for i in fold.train_ids} & {subject_of[i] for i in fold.test_ids}
         if both:
             raise AssertionError(f"fold {fold.held_out}: {sorted(both)} in training and in test")
-        if not fold.test_ids:
-            raise AssertionError(f"fold {fold.held_out} has no test clips")
     if sorted(tested) != sorted(subject_of):
         raise AssertionError("a clip is not tested exactly once")

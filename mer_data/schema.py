@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -102,12 +103,13 @@ def find_problems(clips: Iterable[Clip], where: str) -> list[Problem]:
     for clip in clips:
         at = f"{where}, clip {clip.id}"
         for field in ("dataset", "name", "emotion"):
-            value = getattr(clip, field)
-            if not value or "/" in value or "\0" in value or value in (".", ".."):
-                problems.append(Problem(at, f"{field} {value!r} is not a plain name"))
+            if not _is_plain(getattr(clip, field)):
+                problems.append(Problem(at, f"{field} {getattr(clip, field)!r} is not a plain name"))
         person = clip.subject.removeprefix(f"{clip.dataset}/")
-        if person == clip.subject or not person or "/" in person:
+        if person == clip.subject or not _is_plain(person):
             problems.append(Problem(at, f"subject {clip.subject!r} is not of the form {clip.dataset}/NAME"))
+        if clip.fps is not None and not 0 < clip.fps < math.inf:
+            problems.append(Problem(at, f"{clip.fps} frames per second"))
         problems += _frame_problems(clip, at)
     for clip_id, count in Counter(clip.id for clip in clips).items():
         if count > 1:
@@ -115,13 +117,18 @@ def find_problems(clips: Iterable[Clip], where: str) -> list[Problem]:
     return problems
 
 
+def _is_plain(name: str) -> bool:
+    """Whether a text can be part of an id and of a file name."""
+    return bool(name) and name.isprintable() and "/" not in name and name not in (".", "..")
+
+
 def _frame_problems(clip: Clip, at: str) -> list[Problem]:
     problems = []
     order = [(name, getattr(clip, name)) for name in ("onset", "apex", "offset")]
     given = [(name, value) for name, value in order if value is not None]
     for name, value in given:
-        if value < 0:
-            problems.append(Problem(at, f"{name} {value} is negative"))
+        if not 0 <= value < 2**31:
+            problems.append(Problem(at, f"{name} {value} is not a frame number"))
     for (before, low), (after, high) in pairwise(given):
         # The apex may be the last frame, but an apex equal to the onset means "no motion": it is a missing apex.
         if low > high or (low == high and before == "onset"):

@@ -6,7 +6,7 @@
     STORE/casme2/dataset.json                     name, format, frame root, notes of the import
     STORE/casme2/features/flow_uvs_28/
         manifest.json                             definition, shards, key; written last
-        sub01.3f0a91c2b7de.arrow                  clip ids and one fixed-shape tensor per clip
+        casme2~sub01.3f0a91c2b7de4a55.arrow       clip ids and one fixed-shape tensor per clip
 
 A shard's file name holds its key, the hash of all that its bytes depend on. A shard that exists is therefore
 right, whoever wrote it and when; a changed clip or frame asks for another name.
@@ -14,11 +14,12 @@ right, whoever wrote it and when; a changed clip or frame asks for another name.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,14 @@ import numpy.typing as npt
 
 from mer_data.arrow_files import read_arrays, read_table, write_arrays, write_table
 from mer_data.features.spec import FeatureSpec
-from mer_data.files import read_json, write_json
+from mer_data.files import beside, read, write_json
 from mer_data.hashing import digest, digest_bytes
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.schema import Clip, from_table, to_table
 
 _KEY_LETTERS = 16
 _REBUILD = "import the dataset again"
-_RECOMPUTE = "delete it and run the same command again"
+_RECOMPUTE = "delete its folder, then run `mer features` or import the dataset again"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,10 @@ class Feature:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        manifest = read_json(folder / "manifest.json", "run `mer features`, or import the dataset again")
+        path = folder / "manifest.json"
+        read(path, lambda: self._parse(json.loads(path.read_text(encoding="utf-8"))), _RECOMPUTE)
+
+    def _parse(self, manifest: Any) -> None:
         self.definition: dict[str, Any] = manifest["definition"]
         self.name: str = self.definition["name"]
         self.source: str = manifest["source"]
@@ -105,7 +109,10 @@ class Feature:
         """Where each clip is: its shard's array (a read-only view of the mapped file) and its row."""
         rows = {}
         for shard in self.shards:
-            ids, array, _ = read_arrays(self._folder / shard.file, _RECOMPUTE)
+            path = self._folder / shard.file
+            ids, array, meta = read_arrays(path, _RECOMPUTE)
+            if (meta.get("key"), len(ids), array.shape[1:]) != (shard.key, shard.clips, self.shape):
+                raise BadInput(Problem(str(path), "is not the file that the manifest lists", _RECOMPUTE))
             rows.update({clip_id: (array, row) for row, clip_id in enumerate(ids)})
         return rows
 
@@ -156,10 +163,16 @@ class Store:
         if name not in self.names():
             hint = did_you_mean(name, self.names()) or "the store is empty; see `mer data import --help`"
             raise BadInput(Problem(str(self.root), f"no dataset {name!r} in this store", hint))
-        info = read_json(self.root / name / "dataset.json", _REBUILD)
-        clips = from_table(read_table(self.root / name / "clips.arrow", _REBUILD))
-        root = info["frame_root"]
-        return Dataset(name, info["format"], clips, Path(root) if root else None)
+        info, table = self.root / name / "dataset.json", self.root / name / "clips.arrow"
+
+        def parse() -> Dataset:
+            document = json.loads(info.read_text(encoding="utf-8"))
+            root = document["frame_root"]
+            return Dataset(name, document["format"], (), Path(root) if root else None)
+
+        clips = read(table, lambda: from_table(read_table(table, _REBUILD)), _REBUILD)
+        known: Dataset = read(info, parse, _REBUILD)
+        return replace(known, clips=clips)
 
     def features(self, dataset: str) -> list[str]:
         """The names of the features a dataset has, sorted."""
@@ -189,23 +202,22 @@ class Store:
     def replacing(self, name: str) -> Iterator[DatasetWriter]:
         """Write a dataset aside; it appears, or takes the place of its predecessor, when the body ends.
 
-        If the body raises, the store is as it was. Features that were computed for the predecessor and are not
-        written anew stay: their shards' keys tell which of them still hold.
+        If anything raises, the store is as it was. Features that were computed for the predecessor stay: their
+        shards' keys tell which of them still hold. Imported ones go, since nothing ties them to the new clips.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        aside = self.root / f".{name}.{os.getpid()}.new"
-        shutil.rmtree(aside, ignore_errors=True)
+        final = self.root / name
+        aside, old = beside(final, "new"), beside(final, "old")
+        for leftover in (aside, old):
+            shutil.rmtree(leftover, ignore_errors=True)
         (aside / "features").mkdir(parents=True)
         try:
             yield DatasetWriter(aside, name)
-            final, old = self.root / name, self.root / f".{name}.{os.getpid()}.old"
-            if final.exists():
-                for kept in (final / "features").iterdir():
-                    if not (aside / "features" / kept.name).exists():
-                        kept.rename(aside / "features" / kept.name)
-                final.rename(old)
-            aside.rename(final)
-            shutil.rmtree(old, ignore_errors=True)
+            for feature in self.features(name):
+                if self.feature(name, feature).source == "computed" and not (aside / "features" / feature).exists():
+                    shutil.copytree(
+                        self.feature_folder(name, feature), aside / "features" / feature, copy_function=_link
+                    )
+            _swap(aside, final, old)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -232,11 +244,35 @@ class DatasetWriter:
         shards = []
         for subject in sorted({clip.subject for clip in clips}):
             ids = [clip.id for clip in clips if clip.subject == subject]
-            stacked = np.stack([arrays[clip_id] for clip_id in ids]).astype(spec.dtype, casting="no")
+            stacked = np.ascontiguousarray(np.stack([arrays[clip_id] for clip_id in ids]))
+            if stacked.shape[1:] != spec.shape or stacked.dtype != spec.dtype:
+                raise ValueError(f"{spec.name}: arrays of shape {stacked.shape[1:]} {stacked.dtype}, not {spec.shape}")
             key = digest([ids, digest_bytes(stacked.data)])
             shards.append(Shard(subject, key, len(ids)))
             write_arrays(folder / shards[-1].file, ids, stacked, {"key": key})
         _write_manifest(folder, spec, shards, f"imported: {origin}")
+
+
+def _link(source: str, target: str) -> None:
+    """A second name for a file, or a copy where the file system has no such thing. Shards are never written to."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _swap(new: Path, final: Path, old: Path) -> None:
+    """Put `new` in the place of `final`; if that fails, `final` is what it was."""
+    if not final.exists():
+        new.rename(final)
+        return
+    final.rename(old)
+    try:
+        new.rename(final)
+    except OSError:
+        old.rename(final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_manifest(folder: Path, spec: FeatureSpec, shards: Iterable[Shard], source: str) -> None:

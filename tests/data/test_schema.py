@@ -87,7 +87,7 @@ def test_subjects_are_qualified_by_their_own_dataset(subject: str) -> None:
 @pytest.mark.parametrize("field", ["onset", "apex", "offset"])
 def test_frame_numbers_are_not_negative(field: str) -> None:
     changed: dict[str, Any] = {field: -1}
-    assert any(f"{field} -1 is negative" in problem for problem in problems(replace(GOOD, **changed)))
+    assert any(f"{field} -1 is not a frame number" in problem for problem in problems(replace(GOOD, **changed)))
 
 
 @pytest.mark.parametrize(
@@ -127,13 +127,11 @@ def test_all_problems_are_found_together() -> None:
 
 
 # One test for each kind of value that a sheet can hold and the table cannot.
-@pytest.mark.xfail(strict=True, reason="find_problems does not look at the range of numbers")
 @pytest.mark.parametrize("changed", [{"offset": 2**31}, {"fps": float("nan")}, {"fps": -25.0}])
 def test_numbers_fit_the_table(changed: dict[str, Any]) -> None:
     assert problems(replace(GOOD, **changed))
 
 
-@pytest.mark.xfail(strict=True, reason="find_problems checks neither the subject's own name nor its characters")
 @pytest.mark.parametrize("changed", [{"subject": "casme2/.."}, {"subject": "casme2/a\0"}, {"name": "\ud800"}])
 def test_names_can_be_written(changed: dict[str, Any]) -> None:
     assert problems(replace(GOOD, **changed))

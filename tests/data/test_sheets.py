@@ -115,7 +115,7 @@ def test_what_is_no_sheet_gives_one_problem(tmp_path: Path, name: str, content: 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="gone.xlsx: no such file"):
+    with pytest.raises(BadInput, match=r"gone\.xlsx: no such file"):
         read_sheet(tmp_path / "gone.xlsx", COLUMNS)
 
 
