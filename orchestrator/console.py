@@ -10,6 +10,7 @@ from typing import Any
 
 import rich.box
 import rich.console
+import rich.markup
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -112,18 +113,21 @@ class Console:
             numeric = bool(rows) and all(row[index][:1].isdigit() or row[index] in ("", "-") for row in rows)
             table.add_column(name, justify="right" if numeric else "left", overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(rich.markup.escape(cell) for cell in row))
         self._out.print(table)
 
     def leaderboard(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """The headline tables of an experiment, one per dataset, from :func:`orchestrator.leaderboard.board`."""
         header = ("model", "UF1", "95 %", "UAR", "acc.", "subject", "epoch")
         for dataset in dict.fromkeys(line["dataset"] for line in lines):
-            rows = []
+            rows, changed = [], []
             for line in lines:
                 if line["dataset"] != dataset:
                     continue
-                told = "" if line["configuration"] == "recipe" else f"\n{line['configuration']}"
+                told = ""
+                if line["configuration"] != "recipe":
+                    changed.append(line["configuration"])
+                    told = f" [{len(changed)}]"
                 lack = "" if line["complete"] else f"\nNOT COMPLETE: {line['folds']} of {line['planned']} folds"
                 low, high = line["uf1_interval"]
                 scores = (
@@ -141,9 +145,12 @@ class Console:
                 )
             planned = max(line["planned"] for line in lines if line["dataset"] == dataset)
             self.table(f"{dataset}: {planned} subjects held out in turn, last epoch, pooled", header, rows)
+            for number, configuration in enumerate(changed, 1):
+                self._out.print(f"[{number}] the published recipe with {configuration}", markup=False)
         self._out.print(
-            "95 %: UF1 when subjects are drawn anew. The columns subject and epoch are ORACLES, not results:\n"
-            "the UF1 that choosing the best epoch on the test subjects would have shown.",
+            "95 %: UF1 when subjects are drawn anew.\n"
+            "subject, epoch: ORACLES, not results: the UF1 that choosing the best epoch on\n"
+            "the test subjects (per subject; one for all) would have shown.",
             style="dim",
         )
 
