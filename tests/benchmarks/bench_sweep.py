@@ -12,7 +12,7 @@ from ray import tune
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from conftest import blob_clips, write_blobs
+from blobs import blob_clips, write_blobs
 
 from mer_data.store import Store
 from orchestrator import runtime

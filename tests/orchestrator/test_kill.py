@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import blob_clips, write_blobs
+from blobs import blob_clips, write_blobs
 
 from mer_data.store import Store
 from orchestrator.ledger import Ledger

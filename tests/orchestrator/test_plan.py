@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import blob_clips, write_blobs
+from blobs import blob_clips, write_blobs
 
 from mer_data.problems import BadInput
 from mer_data.store import Store

@@ -8,7 +8,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
-from conftest import blob_clips, write_blobs
+from blobs import blob_clips, write_blobs
 
 from mer_data.store import Store
 from mer_models.spec import Outcome, models
