@@ -8,6 +8,8 @@ from mer_data.features import FEATURES
 from mer_data.schema import Clip
 from mer_data.store import Store
 
+SPEC = replace(FEATURES["flow_uvs_28"], params={"origin": "test"})
+
 
 def blob_clips(subjects: int = 6, per_subject: int = 4) -> list[Clip]:
     """Clips of two source datasets, with the three classes in turn."""
@@ -32,7 +34,6 @@ def write_blobs(store: Store, name: str, clips: list[Clip], seed: int = 0) -> No
         row, column = centres[clip.emotion]
         blob = 160 * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 18)
         arrays[clip.id] = np.clip(blob + random.uniform(0, 90, (3, 28, 28)), 0, 255).astype(np.uint8)
-    spec = replace(FEATURES["flow_uvs_28"], params={"origin": "test"})
     with store.replacing(name) as writer:
         writer.clips(clips, format_="test", frame_root=None)
-        writer.feature(spec, arrays, clips, "test")
+        writer.feature(SPEC, arrays, clips, "test")

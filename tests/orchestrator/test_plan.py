@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from blobs import blob_clips, write_blobs
+from blobs import SPEC, blob_clips, write_blobs
 
 from mer_data.problems import BadInput
 from mer_data.store import Store
@@ -59,8 +59,14 @@ def test_the_held_out_subjects_classes_are_no_part_of_its_job(blob_store: Store)
     before = ids(plan(blob_store))
     clips = blob_clips()
     changed = [replace(clip, emotion="surprise") if clip.subject == "samm/001" else clip for clip in clips]
+    arrays = dict(
+        zip(
+            [c.id for c in clips], blob_store.feature("blobs", "flow_uvs_28").gather([c.id for c in clips]), strict=True
+        )
+    )
     with blob_store.replacing("blobs") as writer:
         writer.clips(changed, format_="test", frame_root=None)
+        writer.feature(SPEC, arrays, changed, "test")
     after = ids(plan(blob_store))
     assert {subject for subject in before if before[subject] == after[subject]} == {"samm/001"}
 
