@@ -53,7 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @_out
 @_json
 def run(experiment: str, changes: tuple[str, ...], out: Path | None, as_json: bool) -> int:
-    """Run an EXPERIMENT file, or a preset by its name; the same command again does only what is missing."""
+    """Run an experiment, or what is missing of it.
+
+    EXPERIMENT is a file, or a preset: all, demo, megc2019.
+    """
     from orchestrator import config
     from orchestrator.run import run as run_experiment
 
@@ -64,7 +67,10 @@ def run(experiment: str, changes: tuple[str, ...], out: Path | None, as_json: bo
 @_out
 @_json
 def demo(out: Path | None, as_json: bool) -> int:
-    """Synthetic faces, features, every subject held out, a leaderboard: the whole job in minutes, no data needed."""
+    """Try the whole job on synthetic faces.
+
+    Draws a dataset, computes flow, holds every subject out in turn, prints a leaderboard. It takes a minute or two.
+    """
     from orchestrator.demo import demo as run_demo
 
     return _finished(run_demo(out or Path("runs/demo"), Console(json=as_json)), as_json)
@@ -74,7 +80,7 @@ def demo(out: Path | None, as_json: bool) -> int:
 @click.argument("experiment")
 @_set
 def features(experiment: str, changes: tuple[str, ...]) -> None:
-    """Only compute the features that an EXPERIMENT needs."""
+    """Compute the features an experiment needs."""
     from orchestrator import config
     from orchestrator.run import compute_features
 
@@ -85,7 +91,7 @@ def features(experiment: str, changes: tuple[str, ...]) -> None:
 @click.argument("out", type=_FOLDER)
 @_json
 def status(out: Path, as_json: bool) -> int:
-    """How many jobs of an output folder are done, missing, failed, stale."""
+    """Jobs done, missing, failed and stale."""
     from orchestrator import leaderboard
 
     plan, ledger = _open(out)
@@ -106,7 +112,10 @@ def status(out: Path, as_json: bool) -> int:
 @click.option("--partial", is_flag=True, help="Score what is there, although folds are missing.")
 @_json
 def score(out: Path, rule: str | None, partial: bool, as_json: bool) -> int:
-    """The table of an output folder, over all clips and per source dataset; nothing is trained."""
+    """The table of an output folder.
+
+    Scores over all clips and per source dataset, from the stored predictions; nothing is trained.
+    """
     from orchestrator import leaderboard
 
     plan, ledger = _open(out)
@@ -127,7 +136,7 @@ def track() -> None:
 @track.command()
 @click.argument("out", type=_FOLDER)
 def sync(out: Path) -> None:
-    """Rebuild the MLflow runs of an output folder from its ledger."""
+    """Rebuild the runs from the ledger."""
     from orchestrator import track as mirror
 
     plan, _ = _open(out)
@@ -137,7 +146,7 @@ def sync(out: Path) -> None:
 @mer.command(name="models")
 @_json
 def list_models(as_json: bool) -> None:
-    """The models, what they eat, and what was published about them."""
+    """Models, inputs, published scores."""
     from orchestrator import catalogue
 
     document = catalogue.models_document()
@@ -151,7 +160,10 @@ def list_models(as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
 @_json
 def complexity(names: tuple[str, ...], as_json: bool) -> None:
-    """Parameters, FLOPs and memory traffic by the rules of published tables; latency measured here."""
+    """What one clip costs each model.
+
+    Parameters, FLOPs and memory traffic by the rules of published tables (torchstat); latency measured here.
+    """
     from orchestrator import catalogue
 
     document = catalogue.complexity_document(names)

@@ -119,32 +119,16 @@ class Console:
     def leaderboard(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """The headline tables of an experiment, one per dataset, from :func:`orchestrator.leaderboard.board`."""
         header = ("model", "UF1", "95 %", "UAR", "acc.", "subject", "epoch")
-        for dataset in dict.fromkeys(line["dataset"] for line in lines):
-            rows, changed = [], []
-            for line in lines:
-                if line["dataset"] != dataset:
-                    continue
-                told = ""
-                if line["configuration"] != "recipe":
-                    changed.append(line["configuration"])
-                    told = f" [{len(changed)}]"
-                lack = "" if line["complete"] else f"\nNOT COMPLETE: {line['folds']} of {line['planned']} folds"
-                low, high = line["uf1_interval"]
-                scores = (
-                    f"{line['uf1']:.4f}",
-                    f"{low:.2f}-{high:.2f}",
-                    f"{line['uar']:.4f}",
-                    f"{line['accuracy']:.4f}",
-                )
-                rows.append(
-                    (
-                        line["model"] + told + lack,
-                        *scores,
-                        *(f"{one['uf1']:.4f}" for one in line["oracle"].values()),
-                    )
-                )
-            planned = max(line["planned"] for line in lines if line["dataset"] == dataset)
-            self.table(f"{dataset}: {planned} subjects held out in turn, last epoch, pooled", header, rows)
+        for dataset, rows in _by_dataset(lines).items():
+            changed = [row["configuration"] for row in rows if row["configuration"] != "recipe"]
+            cells = []
+            for row in rows:
+                mark = f" [{changed.index(row['configuration']) + 1}]" if row["configuration"] in changed else ""
+                lack = "" if row["complete"] else f"\nNOT COMPLETE: {row['folds']} of {row['planned']} folds"
+                oracle = (f"{one['uf1']:.4f}" for one in row["oracle"].values())
+                cells.append((f"{row['model']}{mark}{lack}", *_scores(row), *oracle))
+            title = f"{dataset}: {rows[0]['planned']} subjects held out in turn, last epoch, pooled"
+            self.table(title, header, cells)
             for number, configuration in enumerate(changed, 1):
                 self._out.print(f"[{number}] the published recipe with {configuration}", markup=False)
         self._out.print(
@@ -155,20 +139,20 @@ class Console:
         )
 
     def scores(self, document: Mapping[str, Any]) -> None:
-        """The table of ``mer score``: every row, over all clips and per source dataset."""
-        rows = []
-        for row in document["rows"]:
-            low, high = row["uf1_interval"]
-            scores = (
-                f"{row['uf1']:.4f}",
-                f"{low:.2f}-{high:.2f}",
-                f"{row['uar']:.4f}",
-                f"{row['accuracy']:.4f}",
-            )
-            rows.append((row["model"], row["dataset"], row["scope"], str(row["clips"]), str(row["folds"]), *scores))
+        """The tables of ``mer score``, one per dataset: every row, over all clips and per source dataset."""
         oracle = ", an ORACLE: it looks at the test subjects" if document["oracle"] else ""
-        title = f"Rule {document['rule']}{oracle}" + (
-            "" if document["complete"] else "; NOT COMPLETE, folds are missing"
-        )
-        header = ("model", "dataset", "scope", "clips", "folds", "UF1", "95 %", "UAR", "acc.")
-        self.table(title, header, rows)
+        lack = "" if document["complete"] else "; NOT COMPLETE, folds are missing"
+        header = ("model", "scope", "clips", "folds", "UF1", "95 %", "UAR", "acc.")
+        for dataset, rows in _by_dataset(document["rows"]).items():
+            cells = [(row["model"], row["scope"], str(row["clips"]), str(row["folds"]), *_scores(row)) for row in rows]
+            self.table(f"{dataset}, rule {document['rule']}{oracle}{lack}", header, cells)
+
+
+def _by_dataset(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    return {name: [row for row in rows if row["dataset"] == name] for name in dict.fromkeys(r["dataset"] for r in rows)}
+
+
+def _scores(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """UF1, its interval, UAR and accuracy, as every table writes them."""
+    low, high = row["uf1_interval"]
+    return f"{row['uf1']:.4f}", f"{low:.2f}-{high:.2f}", f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"

@@ -23,7 +23,7 @@ _store = click.option(
 
 @click.group()
 def data() -> None:
-    """Datasets: import them, make synthetic ones, see what the store has."""
+    """Import, make and list datasets."""
 
 
 @data.command(name="import")
@@ -32,9 +32,10 @@ def data() -> None:
 @_store
 @click.option("--name", help="Its name in the store. [default: the format's]")
 def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | None) -> None:
-    """Read a dataset, or features that another project extracted, into the store.
+    """Read a dataset into the store.
 
-    FORMAT is casme2 (the official sheet and frame folders) or htnet (the published 28 x 28 flow maps).
+    FORMAT is casme2 (the official sheet and frame folders) or htnet (the 28 x 28 flow maps that STSTNet and HTNet
+    published: a folder and its label sheet, or the tree of folds).
     """
     from mer_data.formats import import_dataset
     from mer_data.store import Store
@@ -55,7 +56,10 @@ def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | No
 @click.option("--clips", type=click.IntRange(2), default=255, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def make(format_: str, dest: Path, subjects: int, clips: int, seed: int) -> None:
-    """Write a synthetic dataset in the layout of FORMAT (casme2): drawn faces, no person's."""
+    """Write a synthetic dataset.
+
+    It has the layout of FORMAT (casme2); its faces are drawn, and its motion is known.
+    """
     from orchestrator.twins import draw
 
     draw(format_, dest, subjects=subjects, clips=clips, seed=seed, console=Console())
@@ -66,7 +70,7 @@ def make(format_: str, dest: Path, subjects: int, clips: int, seed: int) -> None
 @_store
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 def list_(store: Path, as_json: bool) -> None:
-    """Datasets, clips, subjects, classes and features in the store."""
+    """What the store has."""
     document = {"datasets": _contents(store)}
     if as_json:
         click.echo(json.dumps(document, indent=1, ensure_ascii=False))
