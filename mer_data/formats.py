@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mer_data import schema
 from mer_data.datasets import casme2
-from mer_data.imported import Imported
+from mer_data.imported import ApexRule, Imported, Importer
 from mer_data.imports import htnet
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.store import Store
 
-FORMATS: Mapping[str, Callable[[Sequence[Path]], Imported]] = {"casme2": casme2.read, "htnet": htnet.read}
+FORMATS: Mapping[str, Importer] = {
+    "casme2": casme2.read,
+    "htnet": lambda sources, _: htnet.read(sources),  # arrays made from an onset and an apex that it does not tell
+}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-def read_format(format_: str, sources: Sequence[Path]) -> Imported:
+def read_format(format_: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     """Read and validate a dataset without writing anything.
 
     Raises
@@ -28,12 +31,14 @@ def read_format(format_: str, sources: Sequence[Path]) -> Imported:
     if format_ not in FORMATS:
         raise BadInput(Problem(format_, "unknown format", did_you_mean(format_, FORMATS)))
     raise_all(Problem(str(path), "no such file or folder") for path in sources if not path.exists())
-    imported = FORMATS[format_](sources)
+    imported = FORMATS[format_](sources, apex)
     raise_all(schema.find_problems(imported.clips, str(imported.source)))
     return imported
 
 
-def import_dataset(format_: str, sources: Sequence[Path], store: Store, name: str) -> Imported:
+def import_dataset(
+    format_: str, sources: Sequence[Path], store: Store, name: str, apex: ApexRule = "midpoint"
+) -> Imported:
     """Read a dataset and put it into the store under `name`, taking the place of one of that name.
 
     Raises
@@ -43,7 +48,7 @@ def import_dataset(format_: str, sources: Sequence[Path], store: Store, name: st
     """
     if not _PLAIN_NAME.fullmatch(name):
         raise BadInput(Problem(name, "cannot be a dataset's name", "use letters, digits, '_', '-' and '.'"))
-    imported = read_format(format_, sources)
+    imported = read_format(format_, sources, apex)
     with store.replacing(name) as writer:
         writer.clips(imported.clips, format_=format_, frame_root=imported.frame_root, notes=imported.notes)
         for one in imported.features:

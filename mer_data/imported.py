@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy.typing as npt
 
 from mer_data.features.spec import FeatureSpec
 from mer_data.schema import Clip
+
+# What to do where a sheet gives no apex: the middle frame, or the frame of most motion (:mod:`mer_data.apex`).
+ApexRule = Literal["midpoint", "spotted"]
 
 
 @dataclass(frozen=True)
@@ -56,3 +59,7 @@ class Imported:
     frame_root: Path | None = None
     notes: tuple[str, ...] = ()
     features: tuple[ImportedFeature, ...] = ()
+
+
+# An importer reads its sources, and finds an apex by the rule for a clip that has none.
+Importer: TypeAlias = Callable[[Sequence[Path], ApexRule], Imported]

@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from python_calamine import CalamineError, CalamineWorkbook
 
 from mer_data.files import read
-from mer_data.problems import BadInput, Problem
+from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 
 SHEET_SUFFIXES = frozenset({".csv", ".xls", ".xlsx"})
 Columns = Mapping[str, Sequence[str]]
@@ -38,12 +38,15 @@ class Row:
         Our name of each column to the cell's text, stripped; "" if empty.
     headers
         Our name of each column to the header as it is written in the sheet.
+    corrected
+        Our names of the columns whose cells were corrected after reading (:mod:`mer_data.corrections`).
     """
 
     place: str
     number: int
     cells: Mapping[str, str]
     headers: Mapping[str, str]
+    corrected: frozenset[str] = frozenset()
 
     def __getitem__(self, column: str) -> str:
         return self.cells[column]
@@ -56,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table found in a file: the file, and the rows below the header that are not empty."""
+    """A table found in a file: the file, and the rows below the header that are not empty, at least one."""
 
     path: Path
     rows: tuple[Row, ...]
@@ -80,81 +83,99 @@ def read_sheet(path: Path, required: Columns, optional: Columns | None = None) -
     ------
     BadInput
         If the file is missing, empty or not a sheet, or no worksheet has the required columns, or a column is
-        there twice.
+        there twice, or rows hold NUL characters or more cells than the header, or no rows are below it.
     """
-    worksheets = _worksheets(path)
-    nearest: list[str] = [headers[0] for headers in required.values()]
-    for name, table in worksheets.items():
-        place = f"{path}, sheet {name}" if len(worksheets) > 1 else str(path)
-        for index, cells in enumerate(table):
-            found, missing = _find_columns(cells, required)
-            if not missing:
-                found |= _find_columns(cells, optional or {})[0]
-                _refuse_twins(cells, found.values(), f"{place}, row {index + 1}")
-                return Sheet(path, tuple(_rows(table, index, found, optional or {}, place)))
-            nearest = min(nearest, missing, key=len)
-    if not any(map(any, (row for table in worksheets.values() for row in table))):
+    rows = [
+        (place, number, cells)
+        for place, table in _worksheets(path).items()
+        for number, cells in enumerate(table, start=1)
+        if any(cells)
+    ]
+    if not rows:
         raise BadInput(Problem(str(path), "holds no rows", "restore the file from the original"))
-    wanted = ", ".join(headers[0] for headers in required.values())
-    remedy = f"the nearest row lacks {', '.join(nearest)}"
-    raise BadInput(Problem(str(path), f"no row has the columns {wanted}", remedy))
+    raise_all(
+        Problem(f"{place}, row {number}", "holds NUL characters", "remove them")
+        for place, number, cells in rows
+        if any("\0" in cell for cell in cells)
+    )
+    place, first, header = max(rows, key=lambda row: len(_find_columns(row[2], required)))
+    columns = {**required, **(optional or {})}
+    found = _find_columns(header, columns)
+    raise_all(_header_problems(path, f"{place}, row {first}", header, found, required))
+    below = [(number, cells) for where, number, cells in rows if where == place and number > first]
+    if not below:
+        raise BadInput(Problem(place, f"has no rows below its header in row {first}", "restore it from the original"))
+    # A comma too many moves the cells behind it, so nothing else is said about such a row.
+    raise_all(
+        Problem(f"{place}, row {number}", f"has {len(cells)} cells, the header has {len(header)}", "correct it")
+        for number, cells in below
+        if any(cells[len(header) :])
+    )
+    headers = {name: header[position] for name, position in found.items()}
+    empty = dict.fromkeys(columns, "")
+    texts = [empty | {name: cells[i] for name, i in found.items() if i < len(cells)} for _, cells in below]
+    return Sheet(
+        path, tuple(Row(place, number, cells, headers) for (number, _), cells in zip(below, texts, strict=True))
+    )
 
 
 def _plain(header: str) -> str:
     return _SEPARATORS.sub("", header).casefold()
 
 
-def _find_columns(cells: Sequence[str], columns: Columns) -> tuple[dict[str, int], list[str]]:
-    """Find the position of each column in a row of headers, and the columns that are not there."""
+def _find_columns(cells: Sequence[str], columns: Columns) -> dict[str, int]:
+    """Find the position of each column in a row of headers; columns that are not there are left out."""
     positions: dict[str, int] = {}
     for position, cell in enumerate(cells):
         positions.setdefault(_plain(cell), position)
-    found, missing = {}, []
+    found: dict[str, int] = {}
     for name, headers in columns.items():
         here = [positions[plain] for plain in map(_plain, headers) if plain in positions]
         if here:
             found[name] = here[0]
-        else:
-            missing.append(headers[0])
-    return found, missing
+    return found
 
 
-def _refuse_twins(cells: Sequence[str], used: Iterable[int], place: str) -> None:
+def _header_problems(
+    path: Path, row: str, cells: Sequence[str], found: Mapping[str, int], required: Columns
+) -> Iterator[Problem]:
+    """Say which columns the best row of headers lacks, and which it has twice."""
+    lacking = [headers for name, headers in required.items() if name not in found]
+    if lacking:
+        wanted = ", ".join(headers[0] for headers in required.values())
+        lacks = ", ".join(" or ".join(headers) for headers in lacking)
+        others = [cell for position, cell in enumerate(cells) if cell and position not in found.values()]
+        hints = sorted({did_you_mean(header, others) for headers in lacking for header in headers})
+        remedy = "; ".join([f"the nearest, {row}, lacks {lacks}", *filter(None, hints)])
+        yield Problem(str(path), f"no row has the columns {wanted}", remedy)
     plain = [_plain(cell) for cell in cells]
-    twins = [cells[position] for position in used if plain.count(plain[position]) > 1]
+    twins = [cells[position] for position in found.values() if plain.count(plain[position]) > 1]
     if twins:
-        raise BadInput(
-            Problem(place, f"more than one column is called {', '.join(twins)}", "remove or rename the others")
-        )
-
-
-def _rows(
-    table: Sequence[Sequence[str]], header: int, found: Mapping[str, int], optional: Columns, place: str
-) -> Iterable[Row]:
-    headers = {name: table[header][position] for name, position in found.items()}
-    absent = {name: "" for name in optional if name not in found}
-    for index, cells in enumerate(table[header + 1 :], start=header + 1):
-        if any(cells):
-            texts = {name: cells[i] if i < len(cells) else "" for name, i in found.items()}
-            yield Row(place, index + 1, texts | absent, headers)
+        yield Problem(row, f"more than one column is called {', '.join(twins)}", "remove or rename the others")
 
 
 def _worksheets(path: Path) -> dict[str, list[list[str]]]:
-    """Read every worksheet as rows of stripped texts; row 0 of the list is row 1 of the sheet."""
+    """Read every worksheet, by its place in words, as rows of stripped texts."""
     if path.suffix.lower() not in SHEET_SUFFIXES:
         raise BadInput(Problem(str(path), "is not a sheet", f"expected {', '.join(sorted(SHEET_SUFFIXES))}"))
     data: bytes = read(path, path.read_bytes, _REMEDY)
     if not data:
         raise BadInput(Problem(str(path), "is an empty file", "restore it from the original"))
     try:
-        return {"": _csv(data)} if path.suffix.lower() == ".csv" else _workbook(data)
-    except (CalamineError, csv.Error, UnicodeDecodeError) as error:
+        tables = {"": _csv(data)} if path.suffix.lower() == ".csv" else _workbook(data)
+    except (CalamineError, ValueError) as error:
         raise BadInput(Problem(str(path), f"cannot be read as a sheet: {error}", _REMEDY)) from error
+    return {f"{path}, sheet {name}" if len(tables) > 1 else str(path): table for name, table in tables.items()}
 
 
 def _csv(data: bytes) -> list[list[str]]:
-    text = data.decode("utf-8-sig")
-    return [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True):
+            rows.append([cell.strip() for cell in row])
+    except csv.Error as error:
+        raise ValueError(f"row {len(rows) + 1}: {error}") from error
+    return rows
 
 
 def _workbook(data: bytes) -> dict[str, list[list[str]]]:

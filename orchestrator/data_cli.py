@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from mer_data.imported import ApexRule
 from orchestrator.console import Console
 
 _store = click.option(
@@ -31,7 +32,14 @@ def data() -> None:
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_store
 @click.option("--name", help="Its name in the store. [default: the format's]")
-def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | None) -> None:
+@click.option(
+    "--apex",
+    type=click.Choice(["midpoint", "spotted"]),
+    default="midpoint",
+    show_default=True,
+    help="For clips whose sheet gives no apex: the middle frame, or the frame of most motion.",
+)
+def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | None, apex: ApexRule) -> None:
     """Read a dataset into the store.
 
     FORMAT is casme2 (the official sheet and frame folders) or htnet (the 28 x 28 flow maps that STSTNet and HTNet
@@ -42,7 +50,7 @@ def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | No
 
     name = name or format_
     console = Console()
-    imported = import_dataset(format_, sources, Store(store), name)
+    imported = import_dataset(format_, sources, Store(store), name, apex)
     for note in imported.notes:
         console.warn(note)
     clips = imported.clips

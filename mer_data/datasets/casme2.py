@@ -15,6 +15,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from mer_data.corrections import correct
 from mer_data.datasets.common import (
     Report,
     entries,
@@ -25,9 +26,10 @@ from mer_data.datasets.common import (
     on_disk,
     read_interval,
     sheet_and_root,
+    spotted,
 )
 from mer_data.frames import inside, list_frames
-from mer_data.imported import Imported
+from mer_data.imported import ApexRule, Imported
 from mer_data.labels import EMOTIONS, read_emotion
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
@@ -48,13 +50,15 @@ OPTIONAL = {"action_units": ("Action Units", "AU", "AUs")}
 _SUBJECT = re.compile(r"(?:sub)?0*(\d+)(?:\.0*)?", re.IGNORECASE)
 
 
-def read(sources: Sequence[Path]) -> Imported:
+def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     """Read CASME II as it is distributed.
 
     Parameters
     ----------
     sources
         The folder ``CASME2``; or the sheet and a folder of frames, where there are several to choose from.
+    apex
+        What to do for a clip without an apex.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def read(sources: Sequence[Path]) -> Imported:
         sheet = read_sheet(named_sheet, REQUIRED, OPTIONAL)
     else:
         sheet = find_sheet(root, REQUIRED, OPTIONAL, "CASME2-coding-20140508.xlsx")
-    rows = _Rows(_find_tree(root))
+    rows = _Rows(_find_tree(root), apex)
     clips = [rows.read(row) for row in sheet.rows]
     raise_all(rows.report.problems)
     found = tuple(clip for clip in clips if clip)
@@ -107,8 +111,9 @@ def _subject_folders(tree: Path) -> dict[str, Path]:
 class _Rows:
     """Reads the rows of one sheet against one tree, and remembers what was seen and said."""
 
-    def __init__(self, tree: Path) -> None:
+    def __init__(self, tree: Path, apex: ApexRule) -> None:
         self.tree = tree
+        self._apex = apex
         self.report = Report()
         self._folders = _subject_folders(tree)
         self._seen: dict[tuple[str, str], int] = {}
@@ -120,11 +125,16 @@ class _Rows:
         """Read one row; None if it has a problem, which is in the report then."""
         before = len(self.report.problems)
         subject, emotion = self._subject(row), self._emotion(row)
+        if subject:
+            row, notes = correct(NAME, subject, row["name"], row)
+            self.report.notes += notes
         folder = self._folder(row, subject) if subject and self._is_new(row, subject) else None
         frames = self._frames(folder) if folder else {}
         interval = read_interval(row, max(frames, default=None), self.report)
         if interval and folder and frames:
             interval = on_disk(interval, frames, row, folder, self.report)
+        if interval and interval.apex_source == "midpoint" and self._apex == "spotted":
+            interval = spotted(interval, frames, FPS, row, self.report)
         if len(self.report.problems) > before or not (subject and emotion and folder and interval):
             return None
         return Clip(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mer_data.apex import midpoint, spot_apex
 from mer_data.problems import BadInput, Problem
 from mer_data.sheets import SHEET_SUFFIXES, Columns, Row, Sheet, read_sheet
 
@@ -155,11 +156,11 @@ def read_interval(row: Row, last_frame: int | None, report: Report) -> Interval 
         report.problem(row.at("offset"), f"offset {offset} is not after onset {onset}", "correct the sheet")
         return None
     if apex is None or not onset < apex <= offset:
-        middle = max(onset + 1, onset + (offset - onset) // 2)
+        middle = midpoint(onset, offset)
         said = "no apex" if apex is None else f"apex {apex} is not within {onset} to {offset}"
         report.note(row.at("apex"), f"{said}; the middle frame {middle} is used")
         return Interval(onset, middle, offset, "midpoint")
-    return Interval(onset, apex, offset, "annotated")
+    return Interval(onset, apex, offset, "corrected" if "apex" in row.corrected else "annotated")
 
 
 _UNREADABLE = -(10**9)  # outside what read_number accepts
@@ -197,6 +198,17 @@ def on_disk(interval: Interval, frames: Mapping[int, Path], row: Row, folder: Pa
         elif found != wanted:
             report.note(row.at(column), f"frame {wanted} is missing on disk; frame {found} is used")
     return None if onset is None or apex is None else replace(interval, onset=onset, apex=apex)
+
+
+def spotted(interval: Interval, frames: Mapping[int, Path], fps: float, row: Row, report: Report) -> Interval:
+    """Replace a midpoint by the frame of most motion (:func:`mer_data.apex.spot_apex`), and note it."""
+    try:
+        apex = spot_apex(frames, interval.onset, interval.offset, fps=fps)
+    except BadInput as error:
+        report.problems += error.problems
+        return interval
+    report.note(row.at("apex"), f"the apex was spotted by motion instead, at frame {apex}")
+    return replace(interval, apex=apex, apex_source="spotted")
 
 
 def _nearest(frames: Mapping[int, Path], wanted: int, low: int, high: int) -> int | None:

@@ -26,9 +26,9 @@ from mer_data.features.spec import FeatureSpec, Frames
 from mer_data.frames import decode
 from mer_data.imported import Imported, ImportedFeature
 from mer_data.imports.htnet_forms import (
+    COLUMNS,
     DATASETS,
-    SAMPLES_COLUMNS,
-    SHEET_COLUMNS,
+    FILE,
     Listed,
     Listing,
     is_tree,
@@ -36,9 +36,9 @@ from mer_data.imports.htnet_forms import (
     list_samples,
     list_tree,
     png_names,
-    read_sheet,
 )
-from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_data.problems import BadInput, Problem, raise_all
+from mer_data.sheets import read_sheet
 
 FLAT_FOLDER = "STSNet_whole_norm_u_v_os"
 TREE_FOLDERS = ("three_norm_u_v_os", "norm_u_v_os")
@@ -48,8 +48,8 @@ ORIGIN = "published STSTNet/HTNet flow maps"
 _CLIPS, _SUBJECTS = 442, 68
 _SIZE = 28
 _FORMS = (
-    f"known are: a folder of PNG files with a sheet ({SHEET}: {', '.join(SHEET_COLUMNS)}); a tree "
-    f"SUBJECT/u_train|u_test/LABEL ({TREE_FOLDERS[0]}); a {SAMPLES} ({', '.join(SAMPLES_COLUMNS)})"
+    f"known are: a folder of PNG files with a sheet ({SHEET}: dataset, sub, filename_o, label); a tree "
+    f"SUBJECT/u_train|u_test/LABEL ({TREE_FOLDERS[0]}); a {SAMPLES} (dataset, subject, clip, label, file)"
 )
 
 
@@ -138,29 +138,13 @@ def _list(sources: Sequence[Path]) -> tuple[Path, Listing]:
         if flat is not None:
             raise BadInput(Problem(str(flat), "PNG files without their labels", f"give {SHEET} as a source too"))
         raise BadInput(Problem(str(folder), "holds no form of the flow maps", _FORMS))
-    rows = read_sheet(sheet)
-    columns = _columns(sheet, rows[0][1])
-    if columns == SAMPLES_COLUMNS:
-        return sheet, list_samples(sheet, rows, folder)
+    table = read_sheet(sheet, COLUMNS, FILE)
+    if "file" in table.rows[0].headers:
+        return sheet, list_samples(table, folder)
     if flat is None:
-        raise BadInput(Problem(str(folder), f"no PNG files for {sheet.name}", f"give their folder, {FLAT_FOLDER}"))
-    return sheet, list_flat(sheet, rows, flat)
-
-
-def _columns(sheet: Path, header: list[str]) -> tuple[str, ...]:
-    """Tell the form that a header comes nearest to; all columns of it must be there, once."""
-    columns = max((SHEET_COLUMNS, SAMPLES_COLUMNS), key=lambda form: len({*form} & {*header}) / len(form))
-    raise_all(
-        Problem(
-            f"{sheet}, row 1",
-            f"no column {column!r}" if header.count(column) == 0 else f"{column!r} twice",
-            hint,
-        )
-        for column in columns
-        if header.count(column) != 1
-        for hint in [did_you_mean(column, header)]
-    )
-    return columns
+        what = f"has no column 'file', and {folder} has no PNG files"
+        raise BadInput(Problem(str(sheet), what, f"add the column, or give the folder {FLAT_FOLDER}"))
+    return sheet, list_flat(table, flat)
 
 
 def _read_map(one: Listed) -> npt.NDArray[np.uint8] | Problem:

@@ -5,28 +5,32 @@ Nothing here opens a PNG. A form is listed completely, and everything wrong with
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
-from mer_data import files
 from mer_data.frames import inside
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.schema import Clip
+from mer_data.sheets import Row, Sheet
 
-Rows = list[tuple[int, list[str]]]
 _Half = dict[str, tuple[str, str]]  # clip id to label and file, of one u_train or u_test
 
 DATASETS = ("casme2", "smic", "samm")
 LABELS = {"0": "negative", "1": "positive", "2": "surprise"}
-SHEET_COLUMNS = ("dataset", "sub", "filename_o", "label")
-SAMPLES_COLUMNS = ("dataset", "subject", "clip", "label", "file")
+# What a sheet calls its columns; only the samples name files.
+COLUMNS = {
+    "dataset": ("dataset",),
+    "subject": ("sub", "subject"),
+    "clip": ("filename_o", "clip"),
+    "label": ("label",),
+}
+FILE = {"file": ("file",)}
 
 _SUBJECT = re.compile(r"(sub|s|)0*([0-9]{1,3})")
 _SPELLINGS = {"sub": ("casme2", "sub{:02d}"), "s": ("smic", "s{:02d}"), "": ("samm", "{:03d}")}
@@ -95,74 +99,47 @@ def png_names(folder: str | Path) -> list[str]:
     return sorted(name for name in names if name.lower().endswith(".png") and not name.startswith("."))
 
 
-def read_sheet(sheet: Path) -> Rows:
-    """Read the rows of a CSV file that are not blank, as text with their numbers, the header first.
-
-    Raises
-    ------
-    BadInput
-        If it is missing, empty, not UTF-8 or not CSV.
-    """
-
-    def parse() -> Rows:
-        with sheet.open(encoding="utf-8-sig", newline="") as file:
-            rows: list[list[str]] = []
-            try:
-                for row in csv.reader(file, strict=True):
-                    rows.append([cell.strip() for cell in row])
-            except csv.Error as error:
-                raise ValueError(f"row {len(rows) + 1}: {error}") from error
-        if any("\0" in cell for row in rows for cell in row):
-            raise ValueError("it holds NUL characters")
-        return [(number, row) for number, row in enumerate(rows, start=1) if any(row)]
-
-    found: Rows = files.read(sheet, parse, "save it as CSV in UTF-8")
-    if len(found) < 2:
-        raise BadInput(Problem(str(sheet), "has no rows below a header", "restore the file from the original"))
-    return found
-
-
-def list_flat(sheet: Path, rows: Rows, folder: Path) -> Listing:
+def list_flat(sheet: Sheet, folder: Path) -> Listing:
     """List a folder of PNG files named after subject and clip, with their labels in a sheet."""
     listing = Listing()
     names = _names_by_clip(folder, listing.problems)
     listed = set()
-    for row, values in _records(sheet, rows, SHEET_COLUMNS, listing.problems):
-        clip_id, clip = _clip(row, values, listing.problems)
+    for row in _one_per_clip(sheet, listing.problems):
+        clip_id, clip = _clip(row, listing.problems)
         listed.add(clip_id)
         if clip:
             expected = f"{clip.subject.partition('/')[2]}_{clip.name}.png"
-            listing.add(clip, folder, names.get(clip.id, expected), row)
+            listing.add(clip, folder, names.get(clip.id, expected), row.at())
     for clip_id in sorted(names.keys() - listed):
-        what = f"{names[clip_id]!r} (clip {clip_id}) has no row in {sheet.name}"
+        what = f"{names[clip_id]!r} (clip {clip_id}) has no row in {sheet.path.name}"
         listing.problems.append(Problem(str(folder), what, "add its row or move the file away"))
     return listing
 
 
-def list_samples(sheet: Path, rows: Rows, root: Path) -> Listing:
+def list_samples(sheet: Sheet, root: Path) -> Listing:
     """List a sheet that names the PNG file of every clip, relative to `root`."""
     listing = Listing()
     mentioned = set()
-    row_of: dict[Path, str] = {}
-    for row, values in _records(sheet, rows, SAMPLES_COLUMNS, listing.problems):
-        _, clip = _clip(row, values, listing.problems)
-        file = values[-1]
+    row_of: dict[Path, Row] = {}
+    for row in _one_per_clip(sheet, listing.problems):
+        _, clip = _clip(row, listing.problems)
+        file = row["file"]
         mentioned.add(os.path.realpath(root / file))
         if not file:
-            listing.problems.append(Problem(f"{row}, column file", "is empty", "name the clip's PNG"))
-        elif clip and (path := listing.add(clip, root, file, row)):
+            listing.problems.append(Problem(row.at("file"), "is empty", "name the clip's PNG"))
+        elif clip and (path := listing.add(clip, root, file, row.at())):
             if path in row_of:
-                what = f"{file!r} is also the file of {row_of[path].rpartition(', ')[2]}"
-                listing.problems.append(Problem(row, what, "give each clip its own file"))
+                what = f"{file!r} is also the file of row {row_of[path].number}"
+                listing.problems.append(Problem(row.at(), what, "give each clip its own file"))
             row_of[path] = row
             spelled = subject_of(path.name.partition("_")[0])
             if spelled and "/".join(spelled) != clip.subject:
                 what = f"{file!r} is named after {'/'.join(spelled)}, the row says {clip.subject}"
-                listing.problems.append(Problem(row, what, "correct one of them"))
+                listing.problems.append(Problem(row.at(), what, "correct one of them"))
     for folder in sorted({path.parent for path in row_of}):
         for name in png_names(folder):
             if os.path.realpath(folder / name) not in mentioned:
-                what = f"{name!r} has no row in {sheet.name}"
+                what = f"{name!r} has no row in {sheet.path.name}"
                 listing.problems.append(Problem(str(folder), what, "add its row or move the file away"))
     return listing
 
@@ -281,46 +258,36 @@ def _names_by_clip(folder: Path, problems: list[Problem]) -> dict[str, str]:
     return names
 
 
-def _records(
-    sheet: Path, rows: Rows, columns: Sequence[str], problems: list[Problem]
-) -> Iterator[tuple[str, list[str]]]:
-    """Give the place of each row in words and its cells in the order of `columns`, once for each clip."""
-    header = rows[0][1]
+def _one_per_clip(sheet: Sheet, problems: list[Problem]) -> Iterator[Row]:
+    """Give the first row of each clip; a second one is a problem."""
     first: dict[tuple[str, ...], int] = {}
-    for number, cells in rows[1:]:
-        row = f"{sheet}, row {number}"
-        if any(cells[len(header) :]):
-            problems.append(Problem(row, f"has {len(cells)} cells, the header has {len(header)}", "correct it"))
-        by_column = dict(zip(header, cells, strict=False))
-        values = [by_column.get(column, "") for column in columns]
+    for row in sheet.rows:
         # The same person may be written 6 and 006, so rows are compared as the subjects they mean.
-        key = (*(subject_of(values[1]) or values[1:2]), values[2])
-        if key in first:
-            problems.append(Problem(row, f"clip {'/'.join(key)} is in row {first[key]} too", "keep one row"))
+        key = (*(subject_of(row["subject"]) or [row["subject"]]), row["clip"])
+        if first.setdefault(key, row.number) == row.number:
+            yield row
         else:
-            first[key] = number
-            yield row, values
+            problems.append(Problem(row.at(), f"clip {'/'.join(key)} is in row {first[key]} too", "keep one row"))
 
 
-def _clip(row: str, values: Sequence[str], problems: list[Problem]) -> tuple[str | None, Clip | None]:
-    """Give the id of the clip a row means, if that can be told, and the clip, if the row is right.
-
-    Both forms of sheet begin with dataset, subject, clip and label.
-    """
-    dataset, subject, name, label = values[:4]
+def _clip(row: Row, problems: list[Problem]) -> tuple[str | None, Clip | None]:
+    """Give the id of the clip a row means, if that can be told, and the clip, if the row is right."""
+    dataset, subject, name, label = (row[column] for column in COLUMNS)
     before = len(problems)
     spelled = subject_of(subject)
     if spelled is None:
-        problems.append(Problem(row, f"{subject!r} is not a subject", "write it like sub01, s01 or 006"))
+        what = f"{subject!r} is not a subject"
+        problems.append(Problem(row.at("subject"), what, "write it like sub01, s01 or 006"))
     if dataset not in DATASETS:
-        problems.append(Problem(row, f"unknown dataset {dataset!r}", did_you_mean(dataset, DATASETS)))
+        problems.append(Problem(row.at("dataset"), f"unknown dataset {dataset!r}", did_you_mean(dataset, DATASETS)))
     elif spelled and spelled[0] != dataset:
         what = f"subject {subject!r} is spelled as in {spelled[0]}, the dataset is {dataset}"
-        problems.append(Problem(row, what, "correct one of them"))
+        problems.append(Problem(row.at(), what, "correct one of them"))
     if not _CLIP_NAME.fullmatch(name):
-        problems.append(Problem(row, f"{name!r} is not a clip's name", "use letters, digits, '_', '-' and '.'"))
+        what = f"{name!r} is not a clip's name"
+        problems.append(Problem(row.at("clip"), what, "use letters, digits, '_', '-' and '.'"))
     if label not in LABELS:
-        problems.append(Problem(f"{row}, column label", f"{label!r} is not a label", _labels_remedy()))
+        problems.append(Problem(row.at("label"), f"{label!r} is not a label", _labels_remedy()))
     clip_id = f"{spelled[0]}/{spelled[1]}/{name}" if spelled else None
     return clip_id, _make_clip(clip_id, label) if clip_id and len(problems) == before else None
 
