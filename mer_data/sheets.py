@@ -105,7 +105,7 @@ def read_sheet(path: Path, required: Columns, optional: Columns | None = None) -
     below = [(number, cells) for where, number, cells in rows if where == place and number > first]
     if not below:
         raise BadInput(Problem(place, f"has no rows below its header in row {first}", "restore it from the original"))
-    # A comma too many moves the cells behind it, so nothing else is said about such a row.
+    # A comma too many moves the cells behind it to other columns, so they are not worth reading.
     raise_all(
         Problem(f"{place}, row {number}", f"has {len(cells)} cells, the header has {len(header)}", "correct it")
         for number, cells in below
@@ -113,10 +113,8 @@ def read_sheet(path: Path, required: Columns, optional: Columns | None = None) -
     )
     headers = {name: header[position] for name, position in found.items()}
     empty = dict.fromkeys(columns, "")
-    texts = [empty | {name: cells[i] for name, i in found.items() if i < len(cells)} for _, cells in below]
-    return Sheet(
-        path, tuple(Row(place, number, cells, headers) for (number, _), cells in zip(below, texts, strict=True))
-    )
+    texts = {n: empty | {name: cells[i] for name, i in found.items() if i < len(cells)} for n, cells in below}
+    return Sheet(path, tuple(Row(place, number, cells, headers) for number, cells in texts.items()))
 
 
 def _plain(header: str) -> str:
@@ -146,7 +144,7 @@ def _header_problems(
         lacks = ", ".join(" or ".join(headers) for headers in lacking)
         others = [cell for position, cell in enumerate(cells) if cell and position not in found.values()]
         hints = sorted({did_you_mean(header, others) for headers in lacking for header in headers})
-        remedy = "; ".join([f"the nearest, {row}, lacks {lacks}", *filter(None, hints)])
+        remedy = "; ".join([f"the nearest is {row}, which lacks {lacks}", *filter(None, hints)])
         yield Problem(str(path), f"no row has the columns {wanted}", remedy)
     plain = [_plain(cell) for cell in cells]
     twins = [cells[position] for position in found.values() if plain.count(plain[position]) > 1]

@@ -51,7 +51,7 @@ class Advance:
         now = time.monotonic()
         rate = self._done / max(now - self._start, 1e-9)
         left = (self._total - self._done) / rate if seconds_left is None and self._done else seconds_left
-        status = f"{rate:.1f} {self._unit}/s"
+        status = f"{rate:.1f} {self._unit}/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.0f} s for each"
         if self._done < self._total and left is not None:
             status += f", {duration(left)} left"
         if note:

@@ -85,6 +85,13 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
         read_sheet(path, COLUMNS)
 
 
+def test_missing_and_doubled_columns_are_named_together_with_what_is_near(tmp_path: Path) -> None:
+    path = _xlsx(tmp_path / "a.xlsx", [["about"], ["Subject", "subject", "OnsetFrames"], ["01", "01", 1]])
+    with pytest.raises(BadInput, match=r"row 2, which lacks OnsetFrame or Onset; did you mean 'OnsetFrames'") as caught:
+        read_sheet(path, COLUMNS)
+    assert "row 2: more than one column is called Subject" in str(caught.value)
+
+
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     path = _xlsx(tmp_path / "a.xlsx", [["Subject", "Onset Frame", "OnsetFrame"], ["01", 1, 2]])
     with pytest.raises(BadInput, match=r"row 1: more than one column"):
@@ -101,6 +108,9 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
         ("zero.xlsx", b"", "empty file"),
         ("zero.csv", b"", "empty file"),
         ("blank.csv", b"\n,,\n", "holds no rows"),
+        ("header.csv", b"\nSubject,Onset\n,,,\n", "no rows below its header in row 2"),
+        ("quote.csv", b'Subject,Onset\n01,1\n"02,2\n', "row 3"),
+        ("nul.csv", b"Subject,Onset\n01,1\0\n", "row 2: holds NUL"),
         ("notes.txt", b"Subject,Onset\n", "expected .csv, .xls, .xlsx"),
     ],
 )
@@ -112,6 +122,15 @@ def test_what_is_no_sheet_gives_one_problem(tmp_path: Path, name: str, content: 
     assert len(caught.value.problems) == 1
     assert str(path) in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_rows_with_more_cells_than_the_header_are_named_together(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("about, this, sheet, and, more\nSubject,Onset\n01,1,,\n02,2,3\n03,4\n05,6,,7\n")
+    with pytest.raises(BadInput) as caught:
+        read_sheet(path, COLUMNS)
+    assert [problem.where for problem in caught.value.problems] == [f"{path}, row 4", f"{path}, row 6"]
+    assert "has 4 cells, the header has 2" in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
