@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-all lint format bench mlflow clean
+.PHONY: demo test test-all lint format bench clean
 
 demo: $(READY)    ## the whole job on synthetic faces: features, every subject held out, a leaderboard
 	$(BIN)/mer demo

@@ -149,7 +149,15 @@ class Store:
         self.root = Path(root)
 
     def names(self) -> list[str]:
-        """The datasets in the store, sorted."""
+        """The datasets in the store, sorted.
+
+        Raises
+        ------
+        BadInput
+            If the store is not a folder.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise BadInput(Problem(str(self.root), "is not a folder, so it cannot be a store", "name another"))
         return sorted(path.parent.name for path in self.root.glob("[!.]*/dataset.json"))
 
     def dataset(self, name: str) -> Dataset:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -54,8 +56,8 @@ class Recipe:
         for name in ("epochs", "batch_size", "keep_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
-        if self.lr <= 0 or self.weight_decay < 0:
-            raise ValueError("lr must be positive and weight_decay not negative")
+        if not 0 < self.lr < math.inf or not 0 <= self.weight_decay < math.inf:
+            raise ValueError("lr must be positive, weight_decay not negative, both finite")
 
     def kept_epochs(self) -> list[int]:
         """The epochs after which test logits are kept, counted from 1; the last epoch is always among them."""
@@ -191,15 +193,36 @@ class ModelSpec:
     gpu_share: float = 0.125
 
     def code_digest(self) -> str:
-        """SHA-256 of the source files that decide this model's results: its own and the training loop's."""
-        makers = [maker for maker in (self.build, self.fit) if maker is not None]
-        paths = {inspect.getsourcefile(maker) for maker in makers}
-        sources = [Path(path).read_bytes() for path in sorted(path for path in paths if path)]
-        return hashlib.sha256(b"\0".join(sources)).hexdigest()
+        """SHA-256 of the source that decides this model's results.
 
-    def with_recipe(self, **changes: Any) -> Recipe:
-        """The published recipe with some fields changed."""
-        return replace(self.recipe, **changes)
+        That is its own module, the module of its training function, and what these import from this package;
+        comments, docstrings and layout do not count. What this module declares is part of a job's id as values.
+        """
+        makers = [maker for maker in (self.build, self.fit) if maker is not None]
+        sources: dict[str, str] = {}
+        for maker in makers:
+            _collect_sources(maker.__module__, sources)
+        return hashlib.sha256("\0".join(sources[name] for name in sorted(sources)).encode()).hexdigest()
+
+
+def _collect_sources(module: str, sources: dict[str, str]) -> None:
+    """Add the bare code of a module, and of the modules of this package that it imports."""
+    if module in sources or module == __name__:
+        return
+    tree = ast.parse(inspect.getsource(importlib.import_module(module)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    sources[module] = ast.unparse(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "mer_models":
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module == "mer_models"
+                else [node.module]
+            )
+            for name in names:
+                _collect_sources(name, sources)
 
 
 _REGISTRY: dict[str, ModelSpec] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,8 @@ class Work:
 
     Attributes
     ----------
-    job_id, model, recipe, seed
-        What to train. The seed derives from the job's id.
+    job_id, model, recipe, random_state
+        What to train, and what seeds its randomness.
     store, dataset, feature_keys
         Where the features lie, and the key of each, by name.
     train_ids, labels
@@ -34,7 +35,7 @@ class Work:
     job_id: str
     model: str
     recipe: Recipe
-    seed: int
+    random_state: int
     store: str
     dataset: str
     feature_keys: dict[str, str]
@@ -62,20 +63,19 @@ class Clerk:
     def take(self, job_id: str) -> Work:
         """The work of a job."""
         job = self._plan.job[job_id]
-        cohort = self._plan.cohorts[job.dataset]
-        train_ids = self._plan.train_ids(job)
-        labels = [cohort.classes.index(cohort.label_of[clip_id]) for clip_id in train_ids]
+        cohort, fold = self._plan.cohorts[job.dataset], self._plan.fold(job)
+        labels = [cohort.classes.index(cohort.label_of[clip_id]) for clip_id in fold.train_ids]
         return Work(
             job_id=job_id,
             model=job.model,
             recipe=self._plan.recipes[job.model],
-            seed=int(job_id[:15], 16),
+            random_state=job.random_state,
             store=self._plan.store,
             dataset=job.dataset,
             feature_keys=dict(self._plan.feature_keys[job.dataset]),
-            train_ids=train_ids,
+            train_ids=fold.train_ids,
             labels=np.array(labels, np.int64),
-            test_ids=self._plan.test_ids(job),
+            test_ids=fold.test_ids,
             classes=len(cohort.classes),
         )
 
@@ -89,13 +89,13 @@ class Clerk:
         """
         job = self._plan.job[job_id]
         epochs = tuple(self._plan.recipes[job.model].kept_epochs())
-        clips, classes = self._plan.test_ids(job), len(self._plan.cohorts[job.dataset].classes)
+        clips, classes = self._plan.fold(job).test_ids, len(self._plan.cohorts[job.dataset].classes)
         if outcome.epochs != epochs or outcome.logits.shape[1:] != (len(clips), classes):
             raise ValueError(f"{job.model}: logits {outcome.logits.shape} for {len(epochs)} epochs, {len(clips)} clips")
-        try:
-            self._ledger.commit(FoldResult(job_id, clips, outcome.epochs, outcome.logits, seconds, device, environment))
-        except Conflict as conflict:
-            self._ledger.record_failure(job_id, str(conflict))
+        result = FoldResult(job_id, clips, outcome.epochs, outcome.logits, seconds, device, environment)
+        # A second, different result is kept beside the first one, where status and score find it.
+        with suppress(Conflict):
+            self._ledger.commit(result)
 
     def fail(self, job_id: str, reason: str) -> None:
         """Remember why a job gave no result."""

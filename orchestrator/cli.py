@@ -45,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BadInput as error:
         click.echo(str(error), err=True)
         sys.exit(2)
+    except OSError as error:
+        # A folder that cannot be written, a full disk: nothing that a traceback would explain better.
+        click.echo(f"{error.filename or 'the system'}: {error.strerror or error}", err=True)
+        sys.exit(2)
 
 
 @mer.command()
@@ -120,7 +124,8 @@ def score(out: Path, rule: str | None, partial: bool, as_json: bool) -> int:
 
     plan, ledger = _open(out)
     rule = leaderboard.known_rule(rule or plan.rule)
-    document = leaderboard.score_document(plan, ledger, rule, partial=partial)
+    scored = leaderboard.score_cells(plan, ledger, partial=partial)
+    document = leaderboard.score_document(plan, ledger, scored, rule)
     if as_json:
         _print(document)
     else:
@@ -137,10 +142,12 @@ def track() -> None:
 @click.argument("out", type=_FOLDER)
 def sync(out: Path) -> None:
     """Rebuild the runs from the ledger."""
+    from orchestrator import leaderboard
     from orchestrator import track as mirror
 
-    plan, _ = _open(out)
-    click.echo(mirror.ui_command(mirror.sync(plan, out)))
+    plan, ledger = _open(out)
+    mirror.sync(plan, leaderboard.score_cells(plan, ledger, partial=True), out)
+    click.echo(mirror.ui_command(out))
 
 
 @mer.command(name="models")

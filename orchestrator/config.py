@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 
-_Line = dict[tuple[str | int, ...], int]
+_Path = tuple[str | int, ...]
+_Places = dict[_Path, str]  # where a key stands: file and line, or the --set that gave it
 
 
 class _Strict(BaseModel):
@@ -28,8 +28,22 @@ class DatasetChoice(_Strict):
     classes: str = "3-class"
 
 
-def _choice(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
+    """One thing stands for a list of it."""
+    return [value] if isinstance(value, str | int | dict) else value
+
+
+def _as_choice(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if len({str(value) for value in values}) < len(values):
+        raise ValueError("something is given twice")
+    return values
+
+
+_Several = (BeforeValidator(_as_list), Field(min_length=1), AfterValidator(_distinct))
 
 
 class Experiment(_Strict):
@@ -44,7 +58,7 @@ class Experiment(_Strict):
     datasets
         Names, or mappings with ``name`` and ``classes``; ``all`` takes every dataset in the store.
     models
-        Registry names; ``all`` takes every model whose features the datasets have or can be given.
+        Registry names; ``all`` takes, for each dataset, every model whose features it has or can be given.
     protocol
         How clips become folds.
     recipes
@@ -57,21 +71,39 @@ class Experiment(_Strict):
         The selection rule of the headline columns.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    store: Path = Field(default_factory=lambda: Path(os.environ.get("MER_STORE") or "data/store"))
-    datasets: Literal["all"] | Annotated[list[Annotated[DatasetChoice, BeforeValidator(_choice)]], Field(min_length=1)]
-    models: Literal["all"] | Annotated[list[str], Field(min_length=1)]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    store: Annotated[Path, AfterValidator(Path.expanduser)] = Field(
+        default_factory=lambda: Path(os.environ.get("MER_STORE") or "data/store")
+    )
+    datasets: Annotated[list[Annotated[DatasetChoice, BeforeValidator(_as_choice)]], *_Several]
+    models: Annotated[list[str], *_Several]
     protocol: Literal["loso"] = "loso"
     recipes: dict[str, dict[str, Any]] = {}
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], *_Several] = [0]
     device: Literal["auto", "cpu", "cuda"] = "auto"
     rule: Literal["last"] = "last"
+
+    @property
+    def all_datasets(self) -> bool:
+        """Whether every dataset of the store takes part."""
+        return [choice.name for choice in self.datasets] == ["all"]
+
+    @property
+    def all_models(self) -> bool:
+        """Whether every model takes part that the datasets have features for."""
+        return self.models == ["all"]
 
 
 def presets() -> list[str]:
     """Names of the experiment files that ship with the package."""
     folder = resources.files("orchestrator") / "presets"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def preset(name: str, changes: Sequence[str] = ()) -> Experiment:
+    """An experiment that ships with the package, with changes as for :func:`load`."""
+    text = (resources.files("orchestrator") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    return _read(text, f"preset {name}", changes)
 
 
 def load(experiment: str, changes: Sequence[str] = ()) -> Experiment:
@@ -90,94 +122,91 @@ def load(experiment: str, changes: Sequence[str] = ()) -> Experiment:
         With file and line of everything that is wrong with it.
     """
     if experiment in presets() and not Path(experiment).is_file():
-        text = (resources.files("orchestrator") / "presets" / f"{experiment}.yaml").read_text(encoding="utf-8")
-        where = f"preset {experiment}"
-    else:
-        try:
-            text, where = Path(experiment).read_text(encoding="utf-8"), experiment
-        except (OSError, UnicodeDecodeError) as error:
-            what = "no such experiment file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
-            remedy = f"presets: {', '.join(presets())}"
-            raise BadInput(Problem(experiment, what, remedy)) from None
-    tree, lines = _parse(text, where)
+        return preset(experiment, changes)
+    try:
+        text = Path(experiment).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = "no such experiment file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+        raise BadInput(Problem(experiment, what, f"presets: {', '.join(presets())}")) from None
+    return _read(text, experiment, changes)
+
+
+def _read(text: str, where: str, changes: Sequence[str]) -> Experiment:
+    tree, places = _parse(text, where)
     for change in changes:
-        _apply(tree, change)
+        _apply(tree, places, change)
     try:
         return Experiment.model_validate(tree)
     except ValidationError as error:
-        raise BadInput(_explain(one, where, lines, changes) for one in error.errors()) from None
+        raise BadInput(_explain(one, places) for one in error.errors()) from None
 
 
-def _parse(text: str, where: str) -> tuple[dict[str, Any], _Line]:
-    """The YAML document and the line of each of its keys."""
+def _parse(text: str, where: str) -> tuple[dict[str, Any], _Places]:
+    """The YAML document, and where each of its keys stands."""
+    places: _Places = {}
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines: _Line = {}
-        problems = _collect_lines(node, (), lines, where) if node else []
-        if problems:
-            raise BadInput(problems)
+        problems = _find_places(node, (), places, where) if node else []
         tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         at = f"{where}, line {mark.line + 1}" if mark else where
         raise BadInput(Problem(at, f"is not YAML: {getattr(error, 'problem', error)}")) from None
+    raise_all(problems)
     if not isinstance(tree, dict):
         raise BadInput(Problem(where, "is not a mapping of keys to values"))
-    return tree, lines
+    return tree, places
 
 
-def _collect_lines(node: yaml.Node, path: tuple[str | int, ...], lines: _Line, where: str) -> list[Problem]:
-    lines[path] = node.start_mark.line + 1
+def _find_places(node: yaml.Node, path: _Path, places: _Places, where: str) -> list[Problem]:
+    places[path] = f"{where}, line {node.start_mark.line + 1}"
     problems = []
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            inner = (*path, str(key.value))
-            line = key.start_mark.line + 1
-            if inner in lines:
-                problems.append(Problem(f"{where}, line {line}", f"{key.value!r} is given twice"))
-            problems += _collect_lines(value, inner, lines, where)
-            lines[inner] = line
+            inner, here = (*path, str(key.value)), f"{where}, line {key.start_mark.line + 1}"
+            if inner in places:
+                problems.append(Problem(here, f"{key.value!r} is given twice"))
+            problems += _find_places(value, inner, places, where)
+            places[inner] = here
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            problems += _collect_lines(value, (*path, index), lines, where)
+            problems += _find_places(value, (*path, index), places, where)
     return problems
 
 
-def _apply(tree: dict[str, Any], change: str) -> None:
+def _apply(tree: dict[str, Any], places: _Places, change: str) -> None:
+    """Set one key from the command line, and note that it came from there."""
+    at = f"--set {change}"
     key, equals, value = change.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise BadInput(Problem(f"--set {change}", "is not of the form key=value"))
+        raise BadInput(Problem(at, "is not of the form key=value"))
     try:
         parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise BadInput(Problem(f"--set {change}", "the value is not YAML")) from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise BadInput(Problem(at, "the value is not YAML")) from None
     for part in parts[:-1]:
         tree = tree.setdefault(part, {})
         if not isinstance(tree, dict):
-            raise BadInput(Problem(f"--set {change}", f"{part!r} is not a mapping"))
+            raise BadInput(Problem(at, f"{part!r} is not a mapping"))
     tree[parts[-1]] = parsed
+    for path in [path for path in places if path[: len(parts)] == tuple(parts)]:
+        del places[path]
+    places[tuple(parts)] = at
 
 
-def _explain(error: Any, where: str, lines: _Line, changes: Sequence[str]) -> Problem:
-    # pydantic puts the names of the alternatives it tried into the path; only what the file has counts.
-    path: tuple[str | int, ...] = ()
-    for step in error["loc"]:
-        if (*path, step) in lines:
-            path = (*path, step)
-    key = ".".join(str(step) for step in path)
-    changed = next((change for change in changes if key and change.split("=")[0].strip().startswith(key)), None)
-    last = str(error["loc"][-1]) if error["loc"] else ""
-    if changed is None and last not in map(str, path):
-        changed = next((change for change in changes if last in re.split(r"[.=]", change)), None)
-    at = f"--set {changed}" if changed else f"{where}, line {lines.get(path, 1)}"
+def _explain(error: Any, places: _Places) -> Problem:
+    path: _Path = tuple(error["loc"])
+    last, key = str(path[-1]), ".".join(map(str, path))
+    # A key that is missing, or an element of a list given in short form, has no place of its own.
+    at = next(places[path[:length]] for length in range(len(path), -1, -1) if path[:length] in places)
     if error["type"] == "extra_forbidden":
-        owner = DatasetChoice if "datasets" in error["loc"] else Experiment
+        owner = DatasetChoice if "datasets" in path else Experiment
         return Problem(at, f"unknown key {last!r}", did_you_mean(last, owner.model_fields))
     if error["type"] == "missing":
         return Problem(at, f"the key {last!r} is missing")
     if error["type"] == "literal_error" and isinstance(error["input"], str):
-        field = Experiment.model_fields.get(str(error["loc"][0]))
-        known = [str(word) for word in get_args(field.annotation)] if field and len(error["loc"]) == 1 else []
+        known = [str(word) for word in get_args(Experiment.model_fields[str(path[0])].annotation)]
         return Problem(at, f"{last}: {error['input']!r} is not known", did_you_mean(error["input"], known))
-    return Problem(at, f"{key or last}: {error['msg'][0].lower()}{error['msg'][1:]}")
+    message = error["msg"].removeprefix("Value error, ")
+    return Problem(at, f"{key}: {message[0].lower()}{message[1:]}")

@@ -118,19 +118,24 @@ class Console:
 
     def leaderboard(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """The headline tables of an experiment, one per dataset, from :func:`orchestrator.leaderboard.board`."""
+        if not lines:
+            self.warn("no fold is done yet, so there is no leaderboard")
+            return
         header = ("model", "UF1", "95 %", "UAR", "acc.", "subject", "epoch")
         for dataset, rows in _by_dataset(lines).items():
-            changed = [row["configuration"] for row in rows if row["configuration"] != "recipe"]
+            changed = list(dict.fromkeys(row["configuration"] for row in rows if row["configuration"] != "recipe"))
             cells = []
             for row in rows:
                 mark = f" [{changed.index(row['configuration']) + 1}]" if row["configuration"] in changed else ""
-                lack = "" if row["complete"] else f"\nNOT COMPLETE: {row['folds']} of {row['planned']} folds"
+                lack = "" if row["complete"] else f"\nNOT COMPLETE: {row['jobs_done']} of {row['jobs_planned']} folds"
                 oracle = (f"{one['uf1']:.4f}" for one in row["oracle"].values())
                 cells.append((f"{row['model']}{mark}{lack}", *_scores(row), *oracle))
-            title = f"{dataset}: {rows[0]['planned']} subjects held out in turn, last epoch, pooled"
+            seeds = f", mean of {rows[0]['seeds']} seeds" if rows[0]["seeds"] > 1 else ""
+            title = f"{dataset}: {rows[0]['folds']} subjects held out in turn, last epoch, pooled{seeds}"
             self.table(title, header, cells)
             for number, configuration in enumerate(changed, 1):
                 self._out.print(f"[{number}] the published recipe with {configuration}", markup=False)
+            self._absent_classes(rows)
         self._out.print(
             "95 %: UF1 when subjects are drawn anew.\n"
             "subject, epoch: ORACLES, not results: the UF1 that choosing the best epoch on\n"
@@ -146,6 +151,15 @@ class Console:
         for dataset, rows in _by_dataset(document["rows"]).items():
             cells = [(row["model"], row["scope"], str(row["clips"]), str(row["folds"]), *_scores(row)) for row in rows]
             self.table(f"{dataset}, rule {document['rule']}{oracle}{lack}", header, cells)
+            self._absent_classes(rows)
+
+    def _absent_classes(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Say which scopes lack a class: their scores are means over fewer classes."""
+        for scope in dict.fromkeys(row["scope"] for row in rows):
+            row = next(row for row in rows if row["scope"] == scope)
+            absent = [name for name in row["classes"] if name not in row["classes_scored"]]
+            if absent:
+                self._out.print(f"{scope}: no clips of {', '.join(absent)}; scores are means over the other classes")
 
 
 def _by_dataset(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
@@ -155,4 +169,5 @@ def _by_dataset(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str
 def _scores(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """UF1, its interval, UAR and accuracy, as every table writes them."""
     low, high = row["uf1_interval"]
-    return f"{row['uf1']:.4f}", f"{low:.2f}-{high:.2f}", f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"
+    spread = "" if row["uf1_seed_sd"] is None else f" ±{row['uf1_seed_sd']:.3f}"
+    return f"{row['uf1']:.4f}{spread}", f"{low:.2f}-{high:.2f}", f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"

@@ -16,4 +16,4 @@ def demo(out: Path, console: Console) -> dict[str, Any]:
     """Make a synthetic dataset beside the results, and run the preset `demo` on it."""
     store = Store(out / "store")
     add_synthetic(store, out / "CASME2-synthetic", console)
-    return run(config.load("demo", [f"store={store.root}"]), out, console)
+    return run(config.preset("demo").model_copy(update={"store": store.root}), out, console)

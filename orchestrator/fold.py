@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from mer_data.problems import BadInput, Problem
 from mer_data.store import Feature, Store
 from mer_models.spec import Arrays, FoldArrays, InputSpec, TrainingFailed, models
 from orchestrator.clerk import Work
@@ -48,7 +49,8 @@ class FoldTrainable(tune.Trainable):
         try:
             seconds = self._train()
         except Exception as error:
-            reason = str(error) if isinstance(error, TrainingFailed) else traceback.format_exc(limit=8)
+            told = isinstance(error, TrainingFailed | BadInput)
+            reason = str(error) if told else traceback.format_exc(limit=8)
             ray.get(self._clerk.fail.remote(self._job_id, reason))
             if "CUDA" in reason:
                 raise  # a broken CUDA context needs a fresh process
@@ -66,7 +68,7 @@ class FoldTrainable(tune.Trainable):
             test_clips=len(work.test_ids),
             classes=work.classes,
         )
-        outcome = spec.fit(spec, arrays, work.recipe, work.seed, self._device)
+        outcome = spec.fit(spec, arrays, work.recipe, work.random_state, self._device)
         seconds = time.perf_counter() - start
         device, environment = _environment(self._device)
         ray.get(self._clerk.commit.remote(work.job_id, outcome, seconds, device, environment))
@@ -94,7 +96,8 @@ def _open(store: str, dataset: str, name: str, key: str) -> Feature:
     """A feature stays mapped in a worker from job to job."""
     feature = Store(store).feature(dataset, name)
     if feature.key != key:
-        raise RuntimeError(f"{name} of {dataset} has changed in the store since this run was planned; run it again")
+        what = f"{name} has changed in the store since this run was planned"
+        raise BadInput(Problem(f"dataset {dataset}", what, "run the same command again"))
     return feature
 
 

@@ -14,7 +14,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.plan import Cohort, Job, Plan
 from orchestrator.score import metrics
 from orchestrator.score.bootstrap import interval
-from orchestrator.score.rules import RULES, Indices, Predictions, Rule
+from orchestrator.score.rules import RULES, Indices, Predictions
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,10 @@ class Scored:
     ----------
     cell
         What was run.
-    folds_done, folds
-        Finished and planned folds, over all seeds.
+    protocol
+        Its protocol.
+    done, planned
+        Jobs, over all seeds.
     cohort
         Clips and labels.
     clip_ids
@@ -49,8 +51,9 @@ class Scored:
     """
 
     cell: Cell
-    folds_done: int
-    folds: int
+    protocol: str
+    done: tuple[Job, ...]
+    planned: tuple[Job, ...]
     cohort: Cohort
     clip_ids: tuple[tuple[str, ...], ...]
     true: tuple[Indices, ...]
@@ -83,24 +86,24 @@ def known_rule(name: str) -> str:
 
 
 def status(plan: Plan, ledger: Ledger) -> dict[str, Any]:
-    """Jobs done, missing, failed and stale, with reasons, as ``mer status --json`` prints them."""
-    done, failures = ledger.ids(), ledger.failures()
-    failed = [job for job in plan.jobs if job.id in failures]
-    missing = [job for job in plan.jobs if job.id not in done and job.id not in failures]
+    """Jobs done, missing, failed and stale, with reasons, as ``mer status --json`` prints them.
+
+    A job that is in the ledger is done, whatever was noted before; one with two different results has failed.
+    """
+    done, conflicts = ledger.ids(), set(ledger.conflicts())
+    reasons = {job_id: reason for job_id, reason in ledger.failures().items() if job_id not in done}
+    reasons |= dict.fromkeys(conflicts, f"two different results, see {ledger.root / 'conflicts'}")
+    failed = [job for job in plan.jobs if job.id in reasons]
+    finished = sum(job.id in done and job.id not in reasons for job in plan.jobs)
     return {
         "jobs": {
-            "done": sum(job.id in done and job.id not in failures for job in plan.jobs),
-            "missing": len(missing),
+            "done": finished,
+            "missing": len(plan.jobs) - finished - len(failed),
             "failed": len(failed),
             "stale": len(done - set(plan.job)),
         },
         "failures": [
-            {
-                "job": job.id,
-                "model": job.model,
-                "fold": f"{job.dataset}: {job.held_out}",
-                "reason": failures[job.id],
-            }
+            {"job": job.id, "model": job.model, "fold": f"{job.dataset}: {job.held_out}", "reason": reasons[job.id]}
             for job in failed
         ],
     }
@@ -116,8 +119,9 @@ def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[Scored]:
     """
     conflicts = [job_id for job_id in ledger.conflicts() if job_id in plan.job]
     if conflicts:
-        what = f"{len(conflicts)} jobs have two different results, first {conflicts[0]}"
-        raise BadInput(Problem(str(ledger.root), what, "delete both results of a job and run it again"))
+        one = f"{ledger.root}/{conflicts[0]}.arrow and {ledger.root}/conflicts/{conflicts[0]}.*"
+        what = f"{len(conflicts)} jobs have two different results"
+        raise BadInput(Problem(str(ledger.root), what, f"delete both results of each, {one}, and run again"))
     done = ledger.ids()
     missing = sum(job.id not in done for job in plan.jobs)
     if missing and not partial:
@@ -127,19 +131,18 @@ def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[Scored]:
     for job in plan.jobs:
         cells[Cell(job.model, job.dataset, job.configuration)].append(job)
     return [
-        _score_cell(plan, ledger, cell, jobs, done)
+        _score_cell(plan, ledger, cell, jobs, [job for job in jobs if job.id in done])
         for cell, jobs in cells.items()
         if any(job.id in done for job in jobs)
     ]
 
 
-def _score_cell(plan: Plan, ledger: Ledger, cell: Cell, jobs: Sequence[Job], done: set[str]) -> Scored:
+def _score_cell(plan: Plan, ledger: Ledger, cell: Cell, planned: Sequence[Job], done: Sequence[Job]) -> Scored:
     cohort = plan.cohorts[cell.dataset]
-    finished = [job for job in jobs if job.id in done]
     clip_ids, true, predicted = [], [], defaultdict(list)
     seconds = 0.0
-    for seed in sorted({job.seed for job in finished}):
-        results = [ledger.read(job.id) for job in finished if job.seed == seed]
+    for seed in sorted({job.seed for job in done}):
+        results = [ledger.read(job.id) for job in done if job.seed == seed]
         ids = tuple(clip_id for result in results for clip_id in result.clip_ids)
         of_seed = Predictions(
             predicted=np.concatenate([result.logits.argmax(-1) for result in results], axis=1),
@@ -152,42 +155,63 @@ def _score_cell(plan: Plan, ledger: Ledger, cell: Cell, jobs: Sequence[Job], don
         true.append(of_seed.true)
         for name, rule in RULES.items():
             predicted[name].append(rule.choose(of_seed))
-    by_rule = {name: tuple(seeds) for name, seeds in predicted.items()}
-    return Scored(cell, len(finished), len(jobs), cohort, tuple(clip_ids), tuple(true), by_rule, seconds)
+    return Scored(
+        cell=cell,
+        protocol=plan.protocol,
+        done=tuple(done),
+        planned=tuple(planned),
+        cohort=cohort,
+        clip_ids=tuple(clip_ids),
+        true=tuple(true),
+        predicted={name: tuple(seeds) for name, seeds in predicted.items()},
+        training_seconds=seconds,
+    )
 
 
-def rows(scored: Sequence[Scored], rule: Rule) -> list[dict[str, Any]]:
+def scopes(one: Scored, rule: str) -> dict[str, tuple[metrics.Counts, Indices]]:
+    """Per scope, ``all`` and each source of a composite: per-subject matrices and the source index of each subject."""
+    counts, subjects = one.per_subject(rule)
+    sources = np.array([subject.split("/")[0] for subject in subjects])
+    names, strata = np.unique(sources, return_inverse=True)
+    found = {"all": (counts, strata)}
+    if len(names) > 1:
+        found |= {str(name): (counts[:, sources == name], strata[sources == name]) for name in names}
+    return found
+
+
+def headline(per_subject: metrics.Counts) -> dict[str, float]:
+    """UF1, UAR and accuracy, pooled over subjects, mean over seeds; from ``[seeds, subjects, true, predicted]``."""
+    pooled = per_subject.sum(1)
+    return {
+        "uf1": float(metrics.uf1(pooled).mean()),
+        "uar": float(metrics.uar(pooled).mean()),
+        "accuracy": float(metrics.accuracy(pooled).mean()),
+    }
+
+
+def rows(scored: Sequence[Scored], rule: str) -> list[dict[str, Any]]:
     """The rows that ``mer score --json`` prints: per cell one for all clips, and one per source of a composite."""
-    table = []
-    for one in scored:
-        counts, subjects = one.per_subject(rule.name)
-        sources = [subject.split("/")[0] for subject in subjects]
-        scopes = ["all", *sorted(set(sources))] if len(set(sources)) > 1 else ["all"]
-        strata = np.unique(sources, return_inverse=True)[1]
-        for scope in scopes:
-            members = np.array([scope in ("all", source) for source in sources])
-            table.append(_row(one, scope, counts[:, members], strata[members]))
-    return table
+    return [_row(one, scope, counts, strata) for one in scored for scope, (counts, strata) in scopes(one, rule).items()]
 
 
 def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) -> dict[str, Any]:
     pooled = per_subject.sum(1)  # [seeds, true, predicted]
     total = pooled.sum(0)
-    scored = metrics.classes_scored(total)
+    there = metrics.classes_scored(total)
+    planned = [job for job in one.planned if scope in ("all", job.held_out.split("/")[0])]
     return {
         "model": one.cell.model,
         "dataset": one.cell.dataset,
-        "protocol": "loso",
+        "protocol": one.protocol,
         "configuration": one.cell.configuration,
         "scope": scope,
-        "clips": int(pooled[0].sum()),
-        "folds": int((per_subject[0].sum((1, 2)) > 0).sum()),
-        "planned": len(set(one.cohort.subjects)),
+        "clips": int(pooled.sum((1, 2)).max()),
+        "folds": int((per_subject.sum((0, 2, 3)) > 0).sum()),
         "seeds": len(pooled),
-        "complete": one.folds_done == one.folds,
-        "uf1": float(metrics.uf1(pooled).mean()),
-        "uar": float(metrics.uar(pooled).mean()),
-        "accuracy": float(metrics.accuracy(pooled).mean()),
+        "jobs_done": sum(job in one.done for job in planned),
+        "jobs_planned": len(planned),
+        "complete": len(one.done) == len(one.planned),
+        **headline(per_subject),
         "weighted_f1": float(metrics.weighted_f1(pooled).mean()),
         "uf1_seed_sd": float(metrics.uf1(pooled).std(ddof=1)) if len(pooled) > 1 else None,
         "uf1_interval": interval(per_subject, strata, metrics.uf1),
@@ -195,41 +219,30 @@ def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) 
         "uf1_fold_mean": float(np.mean([metrics.fold_mean_uf1(seed) for seed in per_subject])),
         "uar_fold_mean": float(np.mean([metrics.fold_mean_uar(seed) for seed in per_subject])),
         "classes": list(one.cohort.classes),
-        "classes_scored": [name for name, there in zip(one.cohort.classes, scored, strict=True) if there],
+        "classes_scored": [name for name, present in zip(one.cohort.classes, there, strict=True) if present],
         "confusion": total.tolist(),
+        "clip_list": one.cohort.checksum,
     }
 
 
-def score_document(plan: Plan, ledger: Ledger, rule: str, *, partial: bool) -> dict[str, Any]:
-    """The document of ``mer score --json``.
-
-    Raises
-    ------
-    BadInput
-        As :func:`score_cells`.
-    """
-    scored = score_cells(plan, ledger, partial=partial)
+def score_document(plan: Plan, ledger: Ledger, scored: Sequence[Scored], rule: str) -> dict[str, Any]:
+    """The document of ``mer score --json``."""
     complete = all(job.id in ledger.ids() for job in plan.jobs)
-    return {
-        "rule": rule,
-        "oracle": RULES[rule].oracle,
-        "complete": complete,
-        "rows": rows(scored, RULES[rule]),
-    }
+    return {"rule": rule, "oracle": RULES[rule].oracle, "complete": complete, "rows": rows(scored, rule)}
 
 
-def board(plan: Plan, ledger: Ledger, *, partial: bool) -> list[dict[str, Any]]:
-    """The leaderboard: the honest scores of each cell over all its clips, the oracle scores beside them, best first.
+def board(scored: Sequence[Scored], table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The leaderboard: each cell's row over all clips, with its oracle scores beside it, best first.
 
-    Raises
-    ------
-    BadInput
-        As :func:`score_cells`.
+    Parameters
+    ----------
+    scored, table
+        Cells, and their :func:`rows` under the headline rule.
     """
-    scored = score_cells(plan, ledger, partial=partial)
-    by_rule = {name: [row for row in rows(scored, rule) if row["scope"] == "all"] for name, rule in RULES.items()}
-    lines = []
-    for index, row in enumerate(by_rule[plan.rule]):
-        oracle = {name: by_rule[name][index] for name, rule in RULES.items() if rule.oracle}
-        lines.append({**row, "oracle": {name: {"uf1": r["uf1"], "uar": r["uar"]} for name, r in oracle.items()}})
+    whole = [row for row in table if row["scope"] == "all"]
+    oracles = [name for name, rule in RULES.items() if rule.oracle]
+    lines = [
+        {**row, "oracle": {name: headline(one.per_subject(name)[0]) for name in oracles}}
+        for one, row in zip(scored, whole, strict=True)
+    ]
     return sorted(lines, key=lambda line: (line["dataset"], -line["uf1"]))

@@ -6,10 +6,9 @@ there and whole, or not there. One process writes; anyone may read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +72,19 @@ class Ledger:
         """The jobs that are done."""
         return {path.stem for path in self.root.glob("*.arrow") if not path.name.startswith(".")}
 
+    def drop_damaged(self, job_ids: Iterable[str]) -> list[str]:
+        """Move entries that cannot be read out of the way, into ``damaged``; returns their ids."""
+        damaged = []
+        for job_id in sorted(self.ids().intersection(job_ids)):
+            try:
+                self.read(job_id)
+            except BadInput:
+                aside = self.root / "damaged" / f"{job_id}.arrow"
+                aside.parent.mkdir(exist_ok=True)
+                (self.root / f"{job_id}.arrow").replace(aside)
+                damaged.append(job_id)
+        return damaged
+
     def conflicts(self) -> list[str]:
         """Ids of jobs whose results disagree."""
         return sorted({path.name.split(".")[0] for path in self.root.glob("conflicts/*.arrow")})
@@ -96,6 +108,7 @@ class Ledger:
         if path.exists():
             first = self.read(result.job_id)
             if first.clip_ids == result.clip_ids and np.array_equal(first.logits, result.logits):
+                self._failure(result.job_id).unlink(missing_ok=True)
                 return
             checksum = digest_bytes(np.ascontiguousarray(result.logits).data)[:8]
             self._write(self.root / "conflicts" / f"{result.job_id}.{checksum}.arrow", result)
@@ -148,8 +161,3 @@ class Ledger:
         """Reasons by job id."""
         entries = [read_json(path, _REMEDY) for path in sorted(self.root.glob("failures/*.json"))]
         return {entry["job"]: entry["reason"] for entry in entries}
-
-    def meta(self, job_id: str) -> dict[str, Any]:
-        """Seconds, device and environment of an entry, without checking its logits."""
-        _, _, meta = read_arrays(self.root / f"{job_id}.arrow", _REMEDY)
-        return meta

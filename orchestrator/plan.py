@@ -11,9 +11,11 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from mer_data import labels, protocols
+from mer_data.features import FEATURES
 from mer_data.files import read, write_json
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_data.protocols import Fold
 from mer_data.schema import Clip
 from mer_data.store import Store
 from mer_models.spec import ModelSpec, Recipe, models
@@ -21,7 +23,7 @@ from orchestrator.config import DatasetChoice, Experiment
 
 _ID_LETTERS = 20
 # Raised when the meaning of a job changes in a way that no other part of its id shows.
-_JOB_VERSION = 1
+_JOB_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Cohort:
     ----------
     dataset
         Name in the store.
+    scheme
+        Name of the class scheme.
     classes
         Class names in the order of the confusion matrix.
     clip_ids, labels, subjects
@@ -41,6 +45,7 @@ class Cohort:
     """
 
     dataset: str
+    scheme: str
     classes: tuple[str, ...]
     clip_ids: tuple[str, ...]
     labels: tuple[str, ...]
@@ -51,6 +56,11 @@ class Cohort:
     def label_of(self) -> Mapping[str, str]:
         """Class name by clip id."""
         return dict(zip(self.clip_ids, self.labels, strict=True))
+
+    @cached_property
+    def checksum(self) -> str:
+        """Of the clips and their classes: results are comparable only if it is equal."""
+        return digest(sorted(self.label_of.items()))[:12]
 
     @cached_property
     def subject_of(self) -> Mapping[str, str]:
@@ -65,10 +75,13 @@ class Job:
     Attributes
     ----------
     id
-        Hash of the model's code, recipe, features, training clips with their classes, test clips and seed. The
+        Hash of the model's code, recipe, features, classes, training clips with their classes, test clips and seed. The
         classes of the test clips are no part of it.
     model, dataset, held_out, configuration, seed
         What a person calls it.
+    random_state
+        Seeds all randomness of the job. It derives from model, fold and seed alone, so that configurations are
+        compared on the same draws, and a remark added to the code does not change the numbers.
     """
 
     id: str
@@ -77,6 +90,7 @@ class Job:
     held_out: str
     configuration: str
     seed: int
+    random_state: int
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ class Plan:
     cohorts
         By dataset name.
     folds
-        By dataset name, then by what is held out: the test clip ids.
+        By dataset name, then by what is held out.
     recipes
         The recipe of each model.
     feature_keys
@@ -105,7 +119,7 @@ class Plan:
     store: str
     device: str
     cohorts: Mapping[str, Cohort]
-    folds: Mapping[str, Mapping[str, tuple[str, ...]]]
+    folds: Mapping[str, Mapping[str, Fold]]
     recipes: Mapping[str, Recipe]
     feature_keys: Mapping[str, Mapping[str, str]]
     jobs: tuple[Job, ...]
@@ -115,14 +129,9 @@ class Plan:
         """Jobs by id."""
         return {job.id: job for job in self.jobs}
 
-    def test_ids(self, job: Job) -> tuple[str, ...]:
-        """The clips a job is tested on."""
+    def fold(self, job: Job) -> Fold:
+        """The clips a job is trained and tested on."""
         return self.folds[job.dataset][job.held_out]
-
-    def train_ids(self, job: Job) -> tuple[str, ...]:
-        """The clips a job is trained on."""
-        test = frozenset(self.test_ids(job))
-        return tuple(sorted(clip_id for clip_id in self.cohorts[job.dataset].clip_ids if clip_id not in test))
 
     def save(self, path: Path) -> None:
         """Write the plan as one JSON document."""
@@ -146,46 +155,44 @@ class Plan:
         return plan
 
 
-def make_plan(experiment: Experiment, store: Store, chosen: Sequence[ModelSpec]) -> Plan:
+def make_plan(experiment: Experiment, store: Store) -> Plan:
     """Plan an experiment over a store whose features are complete.
-
-    Parameters
-    ----------
-    experiment
-        What to run.
-    store
-        Where clips and features lie.
-    chosen
-        The experiment's models, from :func:`choose_models`.
 
     Raises
     ------
     BadInput
-        If a cohort cannot be made: no clip in the class scheme, or a single subject.
+        As :func:`choose_models`, :func:`choose_recipes` and :func:`make_cohort`.
     """
+    chosen = choose_models(experiment, store)
     recipes = choose_recipes(experiment, chosen)
-    cohorts, folds, keys, jobs = {}, {}, {}, []
-    for choice in datasets(experiment, store):
-        clips, cohort = make_cohort(store, choice.name, choice.classes)
-        loso = protocols.PROTOCOLS[experiment.protocol](clips)
-        features = sorted({one.feature for spec in chosen for one in spec.inputs})
-        keys[choice.name] = {name: store.feature(choice.name, name).key for name in features}
-        cohorts[choice.name] = cohort
-        folds[choice.name] = {fold.held_out: fold.test_ids for fold in loso}
-        # The parts of the ids that models share are hashed once: hashing is what planning costs.
-        fold_keys = {
-            fold.held_out: digest([cohort.classes, [[i, cohort.label_of[i]] for i in fold.train_ids], fold.test_ids])
-            for fold in loso
-        }
-        for spec in chosen:
+    cohorts, folds, keys = {}, {}, {}
+    jobs: list[Job] = []
+    for choice in choose_datasets(experiment, store):
+        name = choice.name
+        clips, cohort = make_cohort(store, name, choice.classes)
+        cohorts[name] = cohort
+        folds[name] = {fold.held_out: fold for fold in protocols.PROTOCOLS[experiment.protocol](clips)}
+        keys[name] = {one: store.feature(name, one).key for one in needed_features(chosen[name])}
+        # What models share is hashed once per fold: hashing is what planning costs.
+        fold_keys = {held_out: _fold_key(fold, cohort) for held_out, fold in folds[name].items()}
+        for spec in chosen[name]:
             recipe = recipes[spec.name]
-            inputs = {one.feature: keys[choice.name][one.feature] for one in spec.inputs}
+            inputs = {one.feature: keys[name][one.feature] for one in spec.inputs}
             model_key = digest([_JOB_VERSION, spec.name, spec.code_digest(), asdict(recipe), inputs])
-            configuration = recipe.changes(spec.recipe)
             for seed in experiment.seeds:
                 for held_out, fold_key in fold_keys.items():
-                    job_id = digest([model_key, experiment.protocol, held_out, fold_key, seed])[:_ID_LETTERS]
-                    jobs.append(Job(job_id, spec.name, choice.name, held_out, configuration, seed))
+                    chance = [spec.name, experiment.protocol, held_out, fold_key, seed]
+                    jobs.append(
+                        Job(
+                            id=digest([model_key, *chance])[:_ID_LETTERS],
+                            model=spec.name,
+                            dataset=name,
+                            held_out=held_out,
+                            configuration=recipe.changes(spec.recipe),
+                            seed=seed,
+                            random_state=int(digest(chance)[:15], 16),
+                        )
+                    )
     return Plan(
         name=experiment.name,
         protocol=experiment.protocol,
@@ -200,21 +207,30 @@ def make_plan(experiment: Experiment, store: Store, chosen: Sequence[ModelSpec])
     )
 
 
-def datasets(experiment: Experiment, store: Store) -> list[DatasetChoice]:
-    """The experiment's choice of datasets, spelled out.
+def _fold_key(fold: Fold, cohort: Cohort) -> str:
+    trained = [[clip_id, cohort.label_of[clip_id]] for clip_id in fold.train_ids]
+    return digest([cohort.dataset, cohort.classes, trained, fold.test_ids])
+
+
+def needed_features(specs: Iterable[ModelSpec]) -> list[str]:
+    """The features that some models eat, sorted."""
+    return sorted({one.feature for spec in specs for one in spec.inputs})
+
+
+def choose_datasets(experiment: Experiment, store: Store) -> list[DatasetChoice]:
+    """The experiment's datasets, spelled out.
 
     Raises
     ------
     BadInput
-        If a dataset is not in the store, or named twice, or the store is empty.
+        If the experiment takes all datasets of a store that has none.
     """
-    choices = experiment.datasets
-    if choices == "all":
-        choices = [DatasetChoice(name=name) for name in store.names()]
-    raise_all(_not_once((choice.name for choice in choices), "datasets"))
-    if not choices:
+    if not experiment.all_datasets:
+        return list(experiment.datasets)
+    names = store.names()
+    if not names:
         raise BadInput(Problem(str(store.root), "the store is empty", "see `mer data import --help`"))
-    return list(choices)
+    return [DatasetChoice(name=name, classes=experiment.datasets[0].classes) for name in names]
 
 
 def make_cohort(store: Store, name: str, classes: str) -> tuple[list[Clip], Cohort]:
@@ -223,7 +239,7 @@ def make_cohort(store: Store, name: str, classes: str) -> tuple[list[Clip], Coho
     Raises
     ------
     BadInput
-        If the scheme is unknown, or leaves no clips, or all clips are of one subject.
+        If dataset or scheme is unknown, or the scheme leaves no clips, or all clips are of one subject.
     """
     everything = store.dataset(name).clips
     scheme = labels.scheme(classes, everything, f"dataset {name}")
@@ -235,6 +251,7 @@ def make_cohort(store: Store, name: str, classes: str) -> tuple[list[Clip], Coho
         raise BadInput(Problem(f"dataset {name}", what, f"its emotions are: {emotions}"))
     cohort = Cohort(
         dataset=name,
+        scheme=scheme.name,
         classes=scheme.classes,
         clip_ids=tuple(clip.id for clip in clips),
         labels=tuple(label for _, label in labelled),
@@ -244,26 +261,35 @@ def make_cohort(store: Store, name: str, classes: str) -> tuple[list[Clip], Coho
     return clips, cohort
 
 
-def choose_models(experiment: Experiment) -> list[ModelSpec]:
-    """The experiment's models, in its order.
+def choose_models(experiment: Experiment, store: Store) -> dict[str, list[ModelSpec]]:
+    """The experiment's models for each of its datasets, in its order.
 
     Raises
     ------
     BadInput
-        With every name that is unknown or given twice.
+        With every name that is unknown.
     """
-    registry = models()
-    names = list(registry) if experiment.models == "all" else experiment.models
-    unknown = [
+    registry, choices = models(), choose_datasets(experiment, store)
+    if experiment.all_models:
+        return {
+            choice.name: [spec for spec in registry.values() if _can_run(spec, store, choice)] for choice in choices
+        }
+    raise_all(
         Problem("models", f"unknown model {name!r}", did_you_mean(name, registry))
-        for name in names
+        for name in experiment.models
         if name not in registry
-    ]
-    raise_all([*unknown, *_not_once(names, "models")])
-    return [registry[name] for name in names]
+    )
+    return {choice.name: [registry[name] for name in experiment.models] for choice in choices}
 
 
-def choose_recipes(experiment: Experiment, chosen: Sequence[ModelSpec]) -> dict[str, Recipe]:
+def _can_run(spec: ModelSpec, store: Store, choice: DatasetChoice) -> bool:
+    """Whether a dataset has all that a model eats, or the frames to compute it from."""
+    has_frames = store.dataset(choice.name).frame_root is not None
+    can_be_made = {*store.features(choice.name), *(FEATURES if has_frames else ())}
+    return can_be_made.issuperset(needed_features([spec]))
+
+
+def choose_recipes(experiment: Experiment, chosen: Mapping[str, Sequence[ModelSpec]]) -> dict[str, Recipe]:
     """Each model's recipe with the experiment's changes.
 
     Raises
@@ -271,38 +297,24 @@ def choose_recipes(experiment: Experiment, chosen: Sequence[ModelSpec]) -> dict[
     BadInput
         With every unknown model, unknown field and value that a field does not take.
     """
+    specs = {spec.name: spec for of_dataset in chosen.values() for spec in of_dataset}
     problems = [
-        Problem(
-            "recipes",
-            f"{name!r} is not among the experiment's models",
-            did_you_mean(name, [s.name for s in chosen]),
-        )
+        Problem("recipes", f"{name!r} is not among the experiment's models", did_you_mean(name, specs))
         for name in experiment.recipes
-        if name not in {spec.name for spec in chosen}
+        if name not in specs
     ]
-    recipes = {}
     known = [field.name for field in dataclasses.fields(Recipe)]
-    for spec in chosen:
-        changes = experiment.recipes.get(spec.name, {})
+    recipes = {}
+    for name, spec in specs.items():
+        changes = experiment.recipes.get(name, {})
         problems += [
-            Problem(f"recipes.{spec.name}", f"unknown key {key!r}", did_you_mean(key, known))
+            Problem(f"recipes.{name}", f"unknown key {key!r}", did_you_mean(key, known))
             for key in changes
             if key not in known
         ]
         try:
-            recipes[spec.name] = TypeAdapter(Recipe).validate_python({**asdict(spec.recipe), **changes})
+            recipes[name] = TypeAdapter(Recipe).validate_python({**asdict(spec.recipe), **changes})
         except ValidationError as error:
-            problems += [
-                Problem(".".join(["recipes", spec.name, *map(str, one["loc"])]), one["msg"]) for one in error.errors()
-            ]
+            problems += [Problem(".".join(["recipes", name, *map(str, e["loc"])]), e["msg"]) for e in error.errors()]
     raise_all(problems)
     return recipes
-
-
-def _not_once(names: Iterable[str], where: str) -> list[Problem]:
-    names = list(names)
-    return [
-        Problem(where, f"{name!r} is named {names.count(name)} times")
-        for name in sorted(set(names))
-        if names.count(name) > 1
-    ]

@@ -36,13 +36,6 @@ class ShardWork:
     frames: tuple[Paths, ...]
 
 
-def can_be_made(store: Store, dataset: str, feature: str) -> bool:
-    """Whether a dataset has a feature, or has the frames to compute it from."""
-    if feature in store.features(dataset):
-        return True
-    return feature in FEATURES and store.dataset(dataset).frame_root is not None
-
-
 def precompute(store: Store, dataset: str, feature: str, cluster: Cluster, console: Console) -> None:
     """Make sure that a dataset has a feature, for every clip.
 

@@ -14,4 +14,7 @@ sys.path = [_ROOT or "", *(entry for entry in sys.path if Path(entry or ".").res
 if __name__ == "__main__":
     from orchestrator.cli import main
 
-    main(["run", *(sys.argv[1:] or ["all"])])
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0].startswith("--"):
+        arguments.insert(0, "all")
+    main(["run", *arguments])

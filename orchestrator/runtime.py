@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from mer_data.problems import BadInput, Problem
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,6 +21,7 @@ _SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run, not only Tune's part of it
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
@@ -82,18 +86,33 @@ def start(cpus: int | None = None) -> bool:
         return False
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if _cluster_was_started():
-        packages = [str(_ROOT / name) for name in ("mer_data", "mer_models", "orchestrator")]
-        ray.init(runtime_env={"py_modules": packages}, **quiet)
-    else:
+    address = _started_cluster()
+    if address is None:
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+        return True
+    packages = [str(_ROOT / name) for name in ("mer_data", "mer_models", "orchestrator")]
+    try:
+        ray.init(address=address, runtime_env={"py_modules": packages}, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        remedy = "unset RAY_ADDRESS, or `ray stop`, to run on this machine alone"
+        raise BadInput(Problem(f"Ray cluster {address}", f"cannot be joined: {error}", remedy)) from error
     return True
 
 
-def _cluster_was_started() -> bool:
-    """Whether this machine is part of a cluster that ``ray start`` (or ``ray up``, or Slurm) made.
+def _started_cluster() -> str | None:
+    """The address of the cluster that ``ray start`` (or ``ray up``, or Slurm) made this machine part of.
 
-    ``address="auto"`` would also join the private cluster of another run on this machine, and die with it.
+    ``address="auto"`` would also join the private cluster of another run on this machine, and die with it. The file
+    that ``ray start`` leaves behind outlives a crash, so it counts only if somebody answers there.
     """
+    told = os.environ.get("RAY_ADDRESS")
+    if told:
+        return told
     temporary = Path(os.environ.get("RAY_TMPDIR") or "/tmp")  # noqa: S108 - where Ray keeps its files
-    return bool(os.environ.get("RAY_ADDRESS")) or (temporary / "ray" / "ray_current_cluster").is_file()
+    try:
+        address = (temporary / "ray" / "ray_current_cluster").read_text(encoding="utf-8").strip()
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except (OSError, ValueError):
+        return None
+    return address

@@ -15,12 +15,15 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from mer_data.problems import BadInput, Problem
 from mer_models.spec import models
 from orchestrator.clerk import Clerk
 from orchestrator.console import Advance, Console
 from orchestrator.fold import FoldTrainable
 from orchestrator.plan import Job, Plan
 from orchestrator.runtime import Resources
+
+_TRIES = 3  # how often a job is started whose worker is lost
 
 
 @dataclass(frozen=True)
@@ -33,21 +36,21 @@ class SweepCost:
         Jobs run.
     wall_seconds
         From the first to the last moment of the sweep.
+    slot_seconds
+        Wall time times the number of jobs that could run side by side.
     training_seconds
-        Sum over jobs of the time spent training.
-    slots
-        Jobs that could run side by side.
+        Sum over jobs of the time spent training, their reading of features included.
     """
 
     jobs: int
     wall_seconds: float
+    slot_seconds: float
     training_seconds: float
-    slots: int
 
     @property
     def not_training(self) -> float:
         """Share of the slots' time that was not spent training."""
-        return 1 - self.training_seconds / (self.wall_seconds * self.slots)
+        return 1 - self.training_seconds / self.slot_seconds
 
 
 def sweep(plan: Plan, todo: Sequence[Job], out: Path, have: Resources, console: Console) -> SweepCost:
@@ -65,28 +68,44 @@ def sweep(plan: Plan, todo: Sequence[Job], out: Path, have: Resources, console: 
         What the cluster has.
     console
         Where progress goes.
+
+    Raises
+    ------
+    BadInput
+        If the plan asks for GPUs and there are none.
     """
     gpu = _use_gpus(plan, have)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     clerk: Any = ray.remote(Clerk).options(num_cpus=0, scheduling_strategy=here).remote(plan, out / "ledger")
-    # Worker processes are reused only between trials of equal resources: one sweep per shape keeps them apart.
+    # Worker processes are reused only between trials of equal resources: one Tune run per shape keeps them apart.
     shapes: defaultdict[float, list[Job]] = defaultdict(list)
     for job in todo:
         shapes[models()[job.model].gpu_share if gpu else 0.0].append(job)
-    start, training = time.perf_counter(), 0.0
-    slots = have.cpus
-    with console.progress("folds", len(todo), "folds") as progress:
-        for share, jobs in sorted(shapes.items()):
-            slots = min(have.cpus, int(have.gpus / share)) if share else have.cpus
-            watch = _Watch(plan, jobs, slots, progress)
-            _tune(jobs, {"cpu": 1, "gpu": share}, slots, clerk, watch, out / "tune")
-            training += watch.training_seconds
-    ray.kill(clerk)
-    return SweepCost(len(todo), time.perf_counter() - start, training, slots)
+    wall, slot_seconds, training = 0.0, 0.0, 0.0
+    try:
+        with console.progress("folds", len(todo), "folds") as progress:
+            for share, jobs in sorted(shapes.items()):
+                start = time.perf_counter()
+                slots = min(have.cpus, int(have.gpus / share)) if share else have.cpus
+                watch = _Watch(plan, jobs, slots, clerk, progress)
+                _tune(jobs, {"cpu": 1, "gpu": share}, slots, clerk, watch, out / "tune")
+                took = time.perf_counter() - start
+                wall, slot_seconds, training = (
+                    wall + took,
+                    slot_seconds + took * slots,
+                    training + watch.training_seconds,
+                )
+    finally:
+        ray.kill(clerk)
+        # Results are in the ledger. What Tune keeps of its own is of no use to anyone.
+        shutil.rmtree(out / "tune", ignore_errors=True)
+    return SweepCost(len(todo), wall, slot_seconds, training)
 
 
 def _use_gpus(plan: Plan, have: Resources) -> bool:
     """Decided from the cluster, not from the machine the driver runs on."""
+    if plan.device == "cuda" and not have.gpus:
+        raise BadInput(Problem("device", "is cuda, but the cluster has no GPU", "set it to auto or cpu"))
     return plan.device == "cuda" or (plan.device == "auto" and have.gpus > 0)
 
 
@@ -105,20 +124,18 @@ def _tune(
             storage_path=str(folder.resolve()),
             verbose=0,
             callbacks=[watch],
-            failure_config=tune.FailureConfig(max_failures=2),
+            failure_config=tune.FailureConfig(max_failures=_TRIES - 1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
     tuner.fit()
-    # Results are in the ledger. What Tune keeps of its own is of no use to anyone.
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Watch(tune.Callback):
     """Turns Tune's events into progress: which model on which dataset is how far, and the time left."""
 
-    def __init__(self, plan: Plan, jobs: Sequence[Job], slots: int, progress: Advance) -> None:
-        self._plan, self._slots, self._progress = plan, slots, progress
+    def __init__(self, plan: Plan, jobs: Sequence[Job], slots: int, clerk: Any, progress: Advance) -> None:
+        self._plan, self._slots, self._clerk, self._progress = plan, slots, clerk, progress
         self._left = Counter((job.model, job.dataset) for job in jobs)
         self._of = Counter(self._left)
         self._took: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
@@ -135,7 +152,9 @@ class _Watch(tune.Callback):
         self._progress.advance(1, self._note(cell), self._seconds_left())
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count a trial whose worker was lost too often."""
+        """Count a trial whose worker was lost too often, and keep the reason."""
+        reason = f"its worker process was lost {_TRIES} times; did it run out of memory?"
+        ray.get(self._clerk.fail.remote(trial.config["job"], reason))
         self.on_trial_complete(iteration, trials, trial, **info)
 
     def _note(self, cell: tuple[str, str]) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mer_data.hashing import digest
+from mer_data.problems import BadInput, Problem
 from mer_models.complexity import complexity
 from mer_models.spec import models
-from orchestrator.leaderboard import Scored, rows, score_cells
-from orchestrator.ledger import Ledger
+from orchestrator.leaderboard import Scored, rows
 from orchestrator.plan import Plan
 from orchestrator.score.rules import RULES
 
@@ -21,37 +24,43 @@ if TYPE_CHECKING:
 _PARAM_LIMIT = 6000  # characters, MLflow's own
 
 
-def database(out: Path) -> str:
-    """The tracking URI of an output folder: ``MLFLOW_TRACKING_URI`` if set, else SQLite beside the output folders."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(out.parent / 'mlflow.db').resolve()}"
+def tracking_uri(out: Path) -> str:
+    """``MLFLOW_TRACKING_URI`` if set, else a SQLite file beside the output folders, so that experiments compare."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{out.resolve().parent / 'mlflow.db'}"
 
 
-def ui_command(uri: str) -> str:
-    """The command that shows a tracking URI in a browser, on this machine only."""
-    return uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri} --host 127.0.0.1"
+def ui_command(out: Path) -> str:
+    """How to see the runs in a browser on this machine; a tracking server of the user's own has its own page."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return "the page of your tracking server (MLFLOW_TRACKING_URI)"
+    return f"mlflow ui --backend-store-uri {shlex.quote(tracking_uri(out))} --host 127.0.0.1"
 
 
-def sync(plan: Plan, out: Path) -> str:
+def sync(plan: Plan, scored: Sequence[Scored], out: Path) -> None:
     """Write a run per model × dataset × configuration; a run that is there already is brought up to date.
 
-    Returns
-    -------
-    str
-        The tracking URI.
+    Raises
+    ------
+    BadInput
+        If the tracking store cannot be written. The ledger is not touched by that.
     """
+    # A server that does not answer must not hold up a result for minutes.
+    for name, value in {"MAX_RETRIES": "1", "TIMEOUT": "10"}.items():
+        os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import logging
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
-    uri = database(out)
-    client = MlflowClient(tracking_uri=uri)
-    ledger = Ledger(out / "ledger")
-    for one in score_cells(plan, ledger, partial=True):
-        _Run(client, plan, one, out).write()
-    return uri
+    try:
+        client = MlflowClient(tracking_uri=tracking_uri(out))
+        for one in scored:
+            _Run(client, plan, one, out).write()
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise BadInput(Problem("MLflow", f"its store cannot be written: {first}", "see MLFLOW_TRACKING_URI")) from error
 
 
 class _Run:
@@ -59,35 +68,30 @@ class _Run:
 
     def __init__(self, client: MlflowClient, plan: Plan, one: Scored, out: Path) -> None:
         self._client, self._plan, self._one = client, plan, one
-        self._key = digest(
-            [str(out.resolve()), plan.protocol, one.cell.dataset, one.cell.model, one.cell.configuration]
-        )
-        self._artifacts = (out.parent / "mlartifacts").resolve().as_uri()
+        # The results themselves: another recipe, feature or clip list makes another run.
+        self._key = digest(sorted(job.id for job in one.planned))
+        own = not os.environ.get("MLFLOW_TRACKING_URI")
+        self._artifacts = (out.resolve().parent / "mlartifacts").as_uri() if own else None
 
     def write(self) -> None:
         """Create or update the run."""
-        cell, table = self._one.cell, {name: rows([self._one], rule) for name, rule in RULES.items()}
+        cell, done, planned = self._one.cell, len(self._one.done), len(self._one.planned)
         run_id, started = self._find_or_create()
+        self._log_params(run_id)
+        self._log_dataset(run_id)
+        table = {name: rows([self._one], name) for name in RULES}
         self._log_metrics(run_id, table)
         main = table[self._plan.rule][0]
-        status = "complete" if main["complete"] else f"{self._one.folds_done} of {self._one.folds} folds"
-        self._client.set_tag(run_id, "status_note", status)
+        self._client.set_tag(run_id, "status_note", "complete" if done == planned else f"{done} of {planned} folds")
         self._client.log_text(run_id, self._per_subject(), "per_subject.csv")
-        self._client.log_dict(run_id, dict(table), "score.json")
+        self._client.log_dict(run_id, table, "score.json")
         self._client.log_figure(run_id, _confusion_figure(main, f"{cell.model} on {cell.dataset}"), "confusion.png")
         # The duration that MLflow shows is the time spent training, summed over folds.
         self._client.set_terminated(run_id, end_time=started + round(1000 * self._one.training_seconds))
 
     def _find_or_create(self) -> tuple[str, int]:
         """Run id and start time in milliseconds."""
-        name = f"{self._plan.protocol}-{len(self._one.cohort.classes)}class"
-        experiment = self._client.get_experiment_by_name(name)
-        if experiment is None:
-            # Without this tag MLflow opens its pages for language models.
-            kind = {"mlflow.experimentKind": "custom_model_development"}
-            experiment_id = self._client.create_experiment(name, artifact_location=self._artifacts, tags=kind)
-        else:
-            experiment_id = experiment.experiment_id
+        experiment_id = self._experiment()
         found = self._client.search_runs([experiment_id], f"tags.key = '{self._key}'", max_results=1)
         if found:
             return found[0].info.run_id, int(found[0].info.start_time)
@@ -102,18 +106,25 @@ class _Run:
             "configuration": cell.configuration,
         }
         told = "" if cell.configuration == "recipe" else f" ({cell.configuration})"
-        run_name = f"{cell.model} @ {cell.dataset}{told}"
-        created = self._client.create_run(experiment_id, run_name=run_name, tags=tags)
-        self._log_params(created.info.run_id)
-        self._log_dataset(created.info.run_id)
+        created = self._client.create_run(experiment_id, run_name=f"{cell.model} @ {cell.dataset}{told}", tags=tags)
         return created.info.run_id, int(created.info.start_time)
+
+    def _experiment(self) -> str:
+        name = f"{self._plan.protocol}-{self._one.cohort.scheme}"
+        known = self._client.get_experiment_by_name(name)
+        if known is None:
+            # Without this tag MLflow opens its pages for language models.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            return str(self._client.create_experiment(name, artifact_location=self._artifacts, tags=kind))
+        if known.lifecycle_stage == "deleted":
+            self._client.restore_experiment(known.experiment_id)
+        return str(known.experiment_id)
 
     def _log_dataset(self, run_id: str) -> None:
         from mlflow.entities import Dataset, DatasetInput
 
         cohort = self._one.cohort
-        clips = digest(sorted(cohort.label_of.items()))[:8]
-        entity = Dataset(name=cohort.dataset, digest=clips, source_type="store", source=self._plan.store)
+        entity = Dataset(name=cohort.dataset, digest=cohort.checksum, source_type="store", source=self._plan.store)
         self._client.log_inputs(run_id, datasets=[DatasetInput(entity)])
 
     def _log_params(self, run_id: str) -> None:
@@ -124,6 +135,7 @@ class _Run:
             "model": cell.model,
             "dataset": cell.dataset,
             "configuration": cell.configuration,
+            "seeds": ", ".join(map(str, sorted({job.seed for job in self._one.planned}))),
             "classes": ", ".join(self._one.cohort.classes),
             "clips": len(self._one.cohort.clip_ids),
             "subjects": len(set(self._one.cohort.subjects)),

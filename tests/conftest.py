@@ -9,6 +9,9 @@ from blobs import blob_clips, write_blobs
 
 from mer_data.store import Store
 
+# What the user's environment says must not lead tests to the user's own servers, stores and clusters.
+for _name in ("MLFLOW_TRACKING_URI", "MER_STORE", "RAY_ADDRESS"):
+    os.environ.pop(_name, None)
 # A token that another run left in the home folder must not decide whether the tests' cluster starts.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 

@@ -18,7 +18,7 @@ from mer_data.store import Store
 from orchestrator import runtime
 from orchestrator.config import Experiment
 from orchestrator.console import Console
-from orchestrator.plan import choose_models, make_plan
+from orchestrator.plan import make_plan
 from orchestrator.sweep import sweep
 
 FOLDS, FUNCTION_TRIALS = 68, 8
@@ -42,7 +42,7 @@ def main() -> None:
             experiment = Experiment.model_validate(
                 {"name": "b", "datasets": ["blobs"], "models": ["majority"], "seeds": list(range(seeds))}
             )
-            plan = make_plan(experiment, store, choose_models(experiment))
+            plan = make_plan(experiment, store)
             return sweep(plan, plan.jobs, Path(folder) / f"out{seeds}", have, Console()).wall_seconds
 
         one, four = ours(1), ours(4)

@@ -1,5 +1,7 @@
 """What every registered model promises; new models are tested by being registered."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ def arrays_for(spec: ModelSpec, clips: int = 12, test: int = 5, classes: int = 3
 
 
 def short(spec: ModelSpec, **changes: object) -> Recipe:
-    return spec.with_recipe(**{"epochs": 3, "keep_every": 2, **changes})
+    return replace(spec.recipe, **{"epochs": 3, "keep_every": 2, **changes})
 
 
 @pytest.mark.parametrize("spec", models().values(), ids=lambda spec: spec.name)
@@ -85,7 +87,7 @@ class TestEveryNetwork:
     def test_one_batch_can_be_learned(self, spec: ModelSpec) -> None:
         arrays = arrays_for(spec)
         on_itself = FoldArrays(arrays.train, arrays.labels, arrays.train, len(arrays.labels), arrays.classes)
-        recipe = spec.with_recipe(epochs=150, batch_size=12, lr=2e-3, keep_every=150)
+        recipe = replace(spec.recipe, epochs=150, batch_size=12, lr=2e-3, keep_every=150)
         predicted = spec.fit(spec, on_itself, recipe, 0, "cpu").logits[-1].argmax(-1)
         assert (predicted == arrays.labels).mean() >= 0.9
 
@@ -97,7 +99,7 @@ class TestEveryNetwork:
 
     def test_logits_that_are_not_finite_are_a_failure(self, spec: ModelSpec) -> None:
         with pytest.raises(TrainingFailed, match="not finite after epoch"):
-            spec.fit(spec, arrays_for(spec), spec.with_recipe(epochs=6, lr=1e30, keep_every=1), 0, "cpu")
+            spec.fit(spec, arrays_for(spec), replace(spec.recipe, epochs=6, lr=1e30, keep_every=1), 0, "cpu")
 
     def test_an_input_of_another_shape_is_refused(self, spec: ModelSpec) -> None:
         arrays = tuple(np.zeros((2, 3, 5, 5), np.uint8) for _ in spec.inputs)

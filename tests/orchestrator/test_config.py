@@ -48,7 +48,8 @@ def test_set_overrides_deep_keys_and_adds_new_ones(tmp_path: Path) -> None:
     experiment = config.load(write(tmp_path, GOOD), changes)
     assert experiment.recipes == {"ststnet": {"epochs": 7}, "majority": {"epochs": 1}}
     assert experiment.seeds == [1, 2]
-    assert experiment.models == "all"
+    assert experiment.all_models
+    assert not experiment.all_datasets
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,11 @@ def test_set_overrides_deep_keys_and_adds_new_ones(tmp_path: Path) -> None:
         (GOOD + "device: gpu\n", ["line 7", "'gpu' is not known"]),
         (GOOD + "protocol: losso\n", ["line 7", "'losso' is not known", "loso"]),
         (GOOD + "seeds: [0, -1]\n", ["line 7", "seeds"]),
+        (GOOD + "seeds: [0, 0]\n", ["line 7", "seeds: something is given twice"]),
+        (GOOD.replace("[ststnet, majority]", "[1]"), ["line 3", "models.0: input should be a valid string"]),
+        (GOOD.replace("[blobs]", "[{name: a, classes: 3}]"), ["line 2", "datasets.0.classes"]),
+        ("name: 2024-13-45\n", ["is not YAML"]),
+        ("seeds: &a [*a]\n", ["is not YAML"]),
         (GOOD.replace("[ststnet, majority]", "[]"), ["line 3", "models"]),
         (GOOD.replace("trial", "../trial"), ["line 1", "name"]),
         ("name: [", ["is not YAML"]),
@@ -81,6 +87,19 @@ def test_errors_name_the_line_and_the_nearest_word(tmp_path: Path, text: str, to
 def test_all_errors_are_told_together(tmp_path: Path) -> None:
     message = failure(tmp_path, GOOD + "device: gpu\nextra: 1\nseeds: []\n")
     assert [f"line {line}" in message for line in (7, 8, 9)] == [True, True, True]
+
+
+def test_one_thing_stands_for_a_list_of_it(tmp_path: Path) -> None:
+    experiment = config.load(write(tmp_path, "name: t\ndatasets: blobs\nmodels: ststnet\nseeds: 3\nstore: ~/x\n"))
+    assert ([choice.name for choice in experiment.datasets], experiment.models) == (["blobs"], ["ststnet"])
+    assert experiment.seeds == [3]
+    assert experiment.store == Path.home() / "x"
+
+
+def test_a_files_error_is_not_blamed_on_the_command_line(tmp_path: Path) -> None:
+    message = failure(tmp_path, GOOD + "device: gpu\n", "devicex=1")
+    assert "experiment.yaml, line 7: device: 'gpu' is not known" in message
+    assert "--set devicex=1: unknown key 'devicex'" in message
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def experiment(**changes: object) -> Experiment:
 
 def plan(store: Store, **changes: object) -> Plan:
     chosen = experiment(**changes)
-    return make_plan(chosen, store, choose_models(chosen))
+    return make_plan(chosen, store)
 
 
 def ids(made: Plan, model: str = "ststnet") -> dict[str, str]:
@@ -31,7 +31,7 @@ def test_a_job_per_model_subject_and_seed(blob_store: Store) -> None:
     assert len(made.jobs) == len(made.job) == 2 * 6 * 2
     assert {job.held_out for job in made.jobs} == set(made.cohorts["blobs"].subjects)
     for job in made.jobs:
-        test, train = set(made.test_ids(job)), set(made.train_ids(job))
+        test, train = set(made.fold(job).test_ids), set(made.fold(job).train_ids)
         assert not test & train
         assert len(test | train) == 24
         assert {made.cohorts["blobs"].subject_of[clip] for clip in test} == {job.held_out}
@@ -86,12 +86,11 @@ def test_changed_feature_bytes_make_the_models_that_eat_them_stale(blob_store: S
     assert ids(before, "majority") == ids(after, "majority")
 
 
-def test_unknown_names_are_told_together() -> None:
+def test_unknown_names_are_told_together(blob_store: Store) -> None:
     with pytest.raises(BadInput) as caught:
-        choose_models(experiment(models=["ststnett", "majority", "majority", "zzz"]))
+        choose_models(experiment(models=["ststnett", "majority", "zzz"]), blob_store)
     message = str(caught.value)
     assert "did you mean 'ststnet'" in message
-    assert "'majority' is named 2 times" in message
     assert "unknown model 'zzz'" in message
 
 
@@ -105,10 +104,36 @@ def test_unknown_names_are_told_together() -> None:
         ({"off_apexnet": {"epochs": 3}}, "not among the experiment's models"),
     ],
 )
-def test_recipes_are_checked(recipes: dict[str, dict[str, object]], told: str) -> None:
+def test_recipes_are_checked(blob_store: Store, recipes: dict[str, dict[str, object]], told: str) -> None:
     chosen = experiment(recipes=recipes)
     with pytest.raises(BadInput, match=told):
-        choose_recipes(chosen, choose_models(chosen))
+        choose_recipes(chosen, choose_models(chosen, blob_store))
+
+
+def test_all_models_means_those_that_a_dataset_has_features_for(blob_store: Store) -> None:
+    with blob_store.replacing("bare") as writer:
+        writer.clips(blob_clips(), format_="test", frame_root=None)
+    chosen = choose_models(experiment(datasets="all", models="all"), blob_store)
+    assert {name: [spec.name for spec in specs] for name, specs in chosen.items()} == {
+        "bare": ["chance", "majority"],
+        "blobs": ["chance", "majority", "off_apexnet", "ststnet"],
+    }
+
+
+def test_two_datasets_never_share_a_job(blob_store: Store) -> None:
+    write_blobs(blob_store, "again", blob_clips())
+    assert len(plan(blob_store, datasets="all").job) == 2 * 2 * 6
+
+
+def test_randomness_is_that_of_model_fold_and_seed(blob_store: Store) -> None:
+    """Configurations are compared on the same draws; seeds and folds have draws of their own."""
+
+    def states(**changes: object) -> dict[tuple[str, str, int], int]:
+        jobs = plan(blob_store, **changes).jobs
+        return {(job.model, job.held_out, job.seed): job.random_state for job in jobs}
+
+    assert states(recipes={"ststnet": {"epochs": 3}}) == states()
+    assert len(set(states(seeds=[0, 1]).values())) == 2 * 6 * 2
 
 
 def test_datasets_and_schemes_are_checked(blob_store: Store) -> None:

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from blobs import blob_clips, write_blobs
 
+from mer_data.problems import BadInput
 from mer_data.store import Store
 from mer_models.spec import Outcome, models
 from orchestrator import cli
 from orchestrator.clerk import Clerk
 from orchestrator.config import Experiment
 from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan, choose_models, make_plan
+from orchestrator.plan import Plan, make_plan
 
 EXPERIMENT = """\
 name: small
@@ -163,7 +164,7 @@ def test_only_one_driver_holds_an_output_folder(finished: Path, capsys: pytest.C
 def test_mlflow_has_a_run_per_model_with_everything_people_compare(finished: Path) -> None:
     uri = f"sqlite:///{finished / 'runs/mlflow.db'}"
     client = mlflow.MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name("loso-3class")
+    experiment = client.get_experiment_by_name("loso-3-class")
     runs = {run.data.tags["model"]: run for run in client.search_runs([experiment.experiment_id])}
     assert set(runs) == {"chance", "majority", "ststnet"}
     run = runs["ststnet"]
@@ -180,13 +181,13 @@ def test_mlflow_can_be_rebuilt_and_does_not_double(finished: Path, tmp_path: Pat
     for _ in range(2):
         assert mer("track", "sync", out) == 0
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{out.parent / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("loso-3class")
+    experiment = client.get_experiment_by_name("loso-3-class")
     assert len(client.search_runs([experiment.experiment_id])) == 3
 
 
 def small_plan(store: Store) -> Plan:
     chosen = Experiment.model_validate({"name": "t", "datasets": ["blobs"], "models": ["ststnet"]})
-    return make_plan(chosen, store, choose_models(chosen))
+    return make_plan(chosen, store)
 
 
 def test_a_worker_is_told_nothing_of_the_test_labels(blob_store: Store, tmp_path: Path) -> None:
@@ -227,7 +228,7 @@ def test_a_feature_that_changed_under_a_run_is_refused(blob_store: Store, tmp_pa
     plan = small_plan(blob_store)
     work = Clerk(plan, tmp_path / "ledger").take(plan.jobs[0].id)
     write_blobs(blob_store, "blobs", blob_clips(), seed=5)
-    with pytest.raises(RuntimeError, match="has changed in the store"):
+    with pytest.raises(BadInput, match="has changed in the store"):
         _gather(work, models()["ststnet"].inputs, work.test_ids)
 
 
