@@ -7,14 +7,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mer_data import schema
-from mer_data.datasets import casme2
+from mer_data.datasets import casme, casme2, casme3, casme_sq, dfme, fourdme, mmew, samm, samm_lv, smic
 from mer_data.imported import ApexRule, Imported, Importer
 from mer_data.imports import htnet
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.store import Store
 
 FORMATS: Mapping[str, Importer] = {
+    "casme": casme.read,
     "casme2": casme2.read,
+    "casme_sq": casme_sq.read,
+    "casme3a": casme3.read_a,
+    "casme3c": casme3.read_c,
+    "samm": samm.read,
+    "samm_lv": samm_lv.read,
+    "smic": smic.read_hs,
+    "smic_vis": smic.read_vis,
+    "smic_nir": smic.read_nir,
+    "mmew": mmew.read,
+    "4dme": fourdme.read,
+    "dfme": dfme.read,
     "htnet": lambda sources, _: htnet.read(sources),  # arrays made from an onset and an apex that it does not tell
 }
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

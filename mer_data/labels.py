@@ -91,6 +91,12 @@ SCHEMES = {
             ("disgust", "happiness", "others", "repression", "surprise"),
             _identity("disgust", "happiness", "others", "repression", "surprise"),
         ),
+        # The usual five classes of SAMM (Davison et al., IEEE TAC 2018); another set than CASME II's.
+        ClassScheme(
+            "samm-5-class",
+            ("anger", "contempt", "happiness", "others", "surprise"),
+            _identity("anger", "contempt", "happiness", "others", "surprise"),
+        ),
     )
 }
 

@@ -117,6 +117,56 @@ def read_sheet(path: Path, required: Columns, optional: Columns | None = None) -
     return Sheet(path, tuple(Row(place, number, cells, headers) for number, cells in texts.items()))
 
 
+@dataclass(frozen=True)
+class BareSheet:
+    """A worksheet without a header: its name, its place for messages, and its rows that are not empty.
+
+    A row is its number, from 1, and its texts.
+    """
+
+    name: str
+    place: str
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+
+    def columns(self, names: Sequence[str]) -> tuple[Row, ...]:
+        """Name the columns, from the left; cells that a short row lacks are "", and further ones are ignored.
+
+        In messages a column is called by its letter, as a spreadsheet program shows it.
+        """
+        letters = {name: chr(ord("A") + position) for position, name in enumerate(names)}
+        empty = dict.fromkeys(names, "")
+        return tuple(
+            Row(self.place, number, empty | dict(zip(names, cells, strict=False)), letters)
+            for number, cells in self.rows
+        )
+
+
+def read_bare(path: Path) -> tuple[BareSheet, ...]:
+    """Read all worksheets of a file whose rows begin without a header.
+
+    Parameters
+    ----------
+    path
+        As for :func:`read_sheet`.
+
+    Raises
+    ------
+    BadInput
+        If the file is missing, empty or not a sheet, or rows hold NUL characters.
+    """
+    sheets = []
+    for place, table in _worksheets(path).items():
+        rows = tuple((number, tuple(cells)) for number, cells in enumerate(table, start=1) if any(cells))
+        sheets.append(BareSheet(place.rpartition(", sheet ")[2], place, rows))
+    raise_all(
+        Problem(f"{sheet.place}, row {number}", "holds NUL characters", "remove them")
+        for sheet in sheets
+        for number, cells in sheet.rows
+        if any("\0" in cell for cell in cells)
+    )
+    return tuple(sheets)
+
+
 def _plain(header: str) -> str:
     return _SEPARATORS.sub("", header).casefold()
 

@@ -129,11 +129,29 @@ class Feature:
         KeyError
             If a clip lacks the feature.
         """
-        out = np.empty((len(clip_ids), *self.shape), self.dtype)
-        for position, clip_id in enumerate(clip_ids):
-            array, row = self._rows[clip_id]
-            out[position] = array[row]
-        return out
+        return gather([self], clip_ids)
+
+    def find(self, clip_ids: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+        """Views of the clips that are here, by id."""
+        places = ((clip_id, self._rows[clip_id]) for clip_id in clip_ids if clip_id in self._rows)
+        return {clip_id: array[row] for clip_id, (array, row) in places}
+
+
+def gather(features: Sequence[Feature], clip_ids: Sequence[str]) -> npt.NDArray[Any]:
+    """Copy clips of one feature that lie in several datasets into one array, in the order asked for.
+
+    Raises
+    ------
+    KeyError
+        If a clip is in none of them.
+    """
+    found: dict[str, npt.NDArray[Any]] = {}
+    for feature in features:
+        found |= feature.find(clip_ids)
+    out = np.empty((len(clip_ids), *features[0].shape), features[0].dtype)
+    for position, clip_id in enumerate(clip_ids):
+        out[position] = found[clip_id]
+    return out
 
 
 class Store:

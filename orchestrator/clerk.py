@@ -22,8 +22,8 @@ class Work:
     ----------
     job_id, model, recipe, random_state
         What to train, and what seeds its randomness.
-    store, dataset, feature_keys
-        Where the features lie, and the key of each, by name.
+    store, feature_keys
+        Where the features lie: by feature and dataset of the store, the key of its bytes.
     train_ids, labels
         Training clips and their class indices, int64.
     test_ids
@@ -37,8 +37,7 @@ class Work:
     recipe: Recipe
     random_state: int
     store: str
-    dataset: str
-    feature_keys: dict[str, str]
+    feature_keys: dict[str, dict[str, str]]
     train_ids: tuple[str, ...]
     labels: npt.NDArray[np.int64]
     test_ids: tuple[str, ...]
@@ -71,8 +70,7 @@ class Clerk:
             recipe=self._plan.recipes[job.model],
             random_state=job.random_state,
             store=self._plan.store,
-            dataset=job.dataset,
-            feature_keys=dict(self._plan.feature_keys[job.dataset]),
+            feature_keys={name: dict(keys) for name, keys in self._plan.feature_keys[job.dataset].items()},
             train_ids=fold.train_ids,
             labels=np.array(labels, np.int64),
             test_ids=fold.test_ids,

@@ -21,13 +21,6 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class DatasetChoice(_Strict):
-    """A dataset of the store and the class scheme it is scored with."""
-
-    name: str
-    classes: str = "3-class"
-
-
 def _as_list(value: Any) -> Any:
     """One thing stands for a list of it."""
     return [value] if isinstance(value, str | int | dict) else value
@@ -44,6 +37,32 @@ def _distinct(values: list[Any]) -> list[Any]:
 
 
 _Several = (BeforeValidator(_as_list), Field(min_length=1), AfterValidator(_distinct))
+
+
+class DatasetChoice(_Strict):
+    """A dataset of the store, or a union of some, and the classes it is scored with.
+
+    Attributes
+    ----------
+    name
+        Its name in the store; for a union, any name.
+    classes
+        The class scheme.
+    union
+        The datasets of the store that a union consists of.
+    clip_list
+        A published list that says which clips take part and what their classes are.
+    """
+
+    name: str
+    classes: str = "3-class"
+    union: Annotated[list[str], *_Several] | None = None
+    clip_list: str | None = None
+
+    @property
+    def members(self) -> list[str]:
+        """The datasets of the store that it consists of."""
+        return self.union or [self.name]
 
 
 class Experiment(_Strict):

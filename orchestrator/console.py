@@ -127,11 +127,14 @@ class Console:
             cells = []
             for row in rows:
                 mark = f" [{changed.index(row['configuration']) + 1}]" if row["configuration"] in changed else ""
-                lack = "" if row["complete"] else f"\nNOT COMPLETE: {row['jobs_done']} of {row['jobs_planned']} folds"
+                lack = "" if row["complete"] else f" {row['jobs_done']}/{row['jobs_planned']}"
                 oracle = (f"{one['uf1']:.4f}" for one in row["oracle"].values())
                 cells.append((f"{row['model']}{mark}{lack}", *_scores(row), *oracle))
             seeds = f", mean of {rows[0]['seeds']} seeds" if rows[0]["seeds"] > 1 else ""
-            title = f"{dataset}: {rows[0]['folds']} subjects held out in turn, last epoch, pooled{seeds}"
+            whole = "" if all(row["complete"] for row in rows) else "NOT COMPLETE, "
+            if rows[0]["missing_clips"]:
+                whole += f"{rows[0]['missing_clips']} CLIPS MISSING, "
+            title = f"{dataset}: {whole}{rows[0]['folds']} subjects held out in turn, last epoch, pooled{seeds}"
             self.table(title, header, cells)
             for number, configuration in enumerate(changed, 1):
                 self._out.print(f"[{number}] the published recipe with {configuration}", markup=False)

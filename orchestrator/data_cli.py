@@ -60,13 +60,13 @@ def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | No
 @data.command()
 @click.argument("format_", metavar="FORMAT")
 @click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--subjects", type=click.IntRange(2), default=26, show_default=True)
-@click.option("--clips", type=click.IntRange(2), default=255, show_default=True)
+@click.option("--subjects", type=click.IntRange(2), help="How many people. [default: as the real dataset]")
+@click.option("--clips", type=click.IntRange(2), help="How many clips. [default: as the real dataset]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-def make(format_: str, dest: Path, subjects: int, clips: int, seed: int) -> None:
+def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed: int) -> None:
     """Write a synthetic dataset.
 
-    It has the layout of FORMAT (casme2); its faces are drawn, and its motion is known.
+    It has the layout of FORMAT; its faces are drawn, and its motion is known.
     """
     from orchestrator.twins import draw
 

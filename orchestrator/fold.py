@@ -13,7 +13,7 @@ import ray
 from ray import tune
 
 from mer_data.problems import BadInput, Problem
-from mer_data.store import Feature, Store
+from mer_data.store import Feature, Store, gather
 from mer_models.spec import Arrays, FoldArrays, InputSpec, TrainingFailed, models
 from orchestrator.clerk import Work
 
@@ -85,13 +85,13 @@ def _gather(work: Work, inputs: tuple[InputSpec, ...], clip_ids: tuple[str, ...]
     """The model's inputs for some clips: its channels of its features, in its order."""
     arrays = []
     for one in inputs:
-        feature = _open(work.store, work.dataset, one.feature, work.feature_keys[one.feature])
-        channels = [feature.channels.index(channel) for channel in one.channels]
-        arrays.append(feature.gather(clip_ids)[:, channels])
+        members = [_open(work.store, name, one.feature, key) for name, key in work.feature_keys[one.feature].items()]
+        channels = [members[0].channels.index(channel) for channel in one.channels]
+        arrays.append(gather(members, clip_ids)[:, channels])
     return tuple(arrays)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _open(store: str, dataset: str, name: str, key: str) -> Feature:
     """A feature stays mapped in a worker from job to job."""
     feature = Store(store).feature(dataset, name)

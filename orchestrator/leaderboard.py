@@ -222,6 +222,7 @@ def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) 
         "classes_scored": [name for name, present in zip(one.cohort.classes, there, strict=True) if present],
         "confusion": total.tolist(),
         "clip_list": one.cohort.checksum,
+        "missing_clips": len(one.cohort.missing),
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from mer_data import labels, protocols
+from mer_data import composites, labels, protocols, schema
 from mer_data.features import FEATURES
 from mer_data.files import read, write_json
 from mer_data.hashing import digest
@@ -33,24 +33,30 @@ class Cohort:
     Attributes
     ----------
     dataset
-        Name in the store.
+        Name in the store, or of a union.
+    members
+        The datasets of the store that hold its clips.
     scheme
-        Name of the class scheme.
+        Name of the class scheme, or of the published clip list.
     classes
         Class names in the order of the confusion matrix.
     clip_ids, labels, subjects
         Per clip: its id, its class name, its qualified subject.
     left_out
-        How many clips of the dataset the class scheme leaves out.
+        How many clips of the members do not take part.
+    missing
+        Clips of the published list that the store lacks: the cohort is incomplete then.
     """
 
     dataset: str
+    members: tuple[str, ...]
     scheme: str
     classes: tuple[str, ...]
     clip_ids: tuple[str, ...]
     labels: tuple[str, ...]
     subjects: tuple[str, ...]
     left_out: int
+    missing: tuple[str, ...] = ()
 
     @cached_property
     def label_of(self) -> Mapping[str, str]:
@@ -108,7 +114,7 @@ class Plan:
     recipes
         The recipe of each model.
     feature_keys
-        By dataset name, then by feature name: the key of the bytes the plan was made for.
+        By dataset name, feature name and member: the key of the bytes the plan was made for.
     jobs
         In the order they run: all folds of a model on a dataset together.
     """
@@ -121,7 +127,7 @@ class Plan:
     cohorts: Mapping[str, Cohort]
     folds: Mapping[str, Mapping[str, Fold]]
     recipes: Mapping[str, Recipe]
-    feature_keys: Mapping[str, Mapping[str, str]]
+    feature_keys: Mapping[str, Mapping[str, Mapping[str, str]]]
     jobs: tuple[Job, ...]
 
     @cached_property
@@ -169,15 +175,18 @@ def make_plan(experiment: Experiment, store: Store) -> Plan:
     jobs: list[Job] = []
     for choice in choose_datasets(experiment, store):
         name = choice.name
-        clips, cohort = make_cohort(store, name, choice.classes)
+        clips, cohort = make_cohort(store, choice)
         cohorts[name] = cohort
         folds[name] = {fold.held_out: fold for fold in protocols.PROTOCOLS[experiment.protocol](clips)}
-        keys[name] = {one: store.feature(name, one).key for one in needed_features(chosen[name])}
+        keys[name] = {
+            one: {member: store.feature(member, one).key for member in choice.members}
+            for one in needed_features(chosen[name])
+        }
         # What models share is hashed once per fold: hashing is what planning costs.
         fold_keys = {held_out: _fold_key(fold, cohort) for held_out, fold in folds[name].items()}
         for spec in chosen[name]:
             recipe = recipes[spec.name]
-            inputs = {one.feature: keys[name][one.feature] for one in spec.inputs}
+            inputs = {one.feature: list(keys[name][one.feature].values()) for one in spec.inputs}
             model_key = digest([_JOB_VERSION, spec.name, spec.code_digest(), asdict(recipe), inputs])
             for seed in experiment.seeds:
                 for held_out, fold_key in fold_keys.items():
@@ -233,30 +242,43 @@ def choose_datasets(experiment: Experiment, store: Store) -> list[DatasetChoice]
     return [DatasetChoice(name=name, classes=experiment.datasets[0].classes) for name in names]
 
 
-def make_cohort(store: Store, name: str, classes: str) -> tuple[list[Clip], Cohort]:
-    """The clips of a dataset that a class scheme takes, and their cohort.
+def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort]:
+    """The clips that take part, and their cohort.
 
     Raises
     ------
     BadInput
-        If dataset or scheme is unknown, or the scheme leaves no clips, or all clips are of one subject.
+        If a dataset, the scheme or the list is unknown, the same people are in it twice, no clips are left, or all are
+        of one subject.
     """
-    everything = store.dataset(name).clips
-    scheme = labels.scheme(classes, everything, f"dataset {name}")
-    labelled = [(clip, label) for clip in everything if (label := scheme.label(clip)) is not None]
+    where = f"dataset {choice.name}"
+    everything = [clip for member in choice.members for clip in store.dataset(member).clips]
+    composites.refuse_same_people(everything, where)
+    raise_all(schema.find_problems(everything, where) if choice.union else ())
+    scheme = labels.scheme(choice.classes, everything, where)
+    missing: tuple[str, ...] = ()
+    if choice.clip_list:
+        selection = composites.select(choice.clip_list, everything, where)
+        labelled, missing = list(selection.labelled), selection.missing
+        if not {label for _, label in labelled} <= set(scheme.classes):
+            raise BadInput(Problem(where, f"the classes of {choice.clip_list} are not those of {scheme.name}"))
+    else:
+        labelled = [(clip, label) for clip in everything if (label := scheme.label(clip)) is not None]
     clips = [clip for clip, _ in labelled]
     if len({clip.subject for clip in clips}) < 2:
         emotions = ", ".join(sorted({clip.emotion for clip in everything}))
-        what = f"class scheme {classes} takes {len(clips)} of {len(everything)} clips, of less than two subjects"
-        raise BadInput(Problem(f"dataset {name}", what, f"its emotions are: {emotions}"))
+        what = f"class scheme {scheme.name} takes {len(clips)} of {len(everything)} clips, of less than two subjects"
+        raise BadInput(Problem(where, what, f"its emotions are: {emotions}"))
     cohort = Cohort(
-        dataset=name,
-        scheme=scheme.name,
+        dataset=choice.name,
+        members=tuple(choice.members),
+        scheme=choice.clip_list or scheme.name,
         classes=scheme.classes,
         clip_ids=tuple(clip.id for clip in clips),
         labels=tuple(label for _, label in labelled),
         subjects=tuple(clip.subject for clip in clips),
         left_out=len(everything) - len(clips),
+        missing=missing,
     )
     return clips, cohort
 
@@ -284,9 +306,12 @@ def choose_models(experiment: Experiment, store: Store) -> dict[str, list[ModelS
 
 def _can_run(spec: ModelSpec, store: Store, choice: DatasetChoice) -> bool:
     """Whether a dataset has all that a model eats, or the frames to compute it from."""
-    has_frames = store.dataset(choice.name).frame_root is not None
-    can_be_made = {*store.features(choice.name), *(FEATURES if has_frames else ())}
-    return can_be_made.issuperset(needed_features([spec]))
+    for member in choice.members:
+        has_frames = store.dataset(member).frame_root is not None
+        can_be_made = {*store.features(member), *(FEATURES if has_frames else ())}
+        if not can_be_made.issuperset(needed_features([spec])):
+            return False
+    return True
 
 
 def choose_recipes(experiment: Experiment, chosen: Mapping[str, Sequence[ModelSpec]]) -> dict[str, Recipe]:

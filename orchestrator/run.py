@@ -54,14 +54,17 @@ def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str,
     chosen = _checked(experiment, store, console)
     out = out or Path("runs") / experiment.name
     with _only_driver(out), Cluster() as cluster:
-        _features(store, chosen, cluster, console)
+        _features(experiment, store, chosen, cluster, console)
         plan = make_plan(experiment, store)
         plan.save(out / "plan.json")
         for cohort in plan.cohorts.values():
             console.say(
                 f"{cohort.dataset}: {len(cohort.clip_ids)} clips of {len(set(cohort.subjects))} subjects, "
-                f"classes {', '.join(cohort.classes)}; {cohort.left_out} clips left out by the class scheme"
+                f"classes {', '.join(cohort.classes)}; {cohort.left_out} clips left out"
             )
+            if cohort.missing:
+                absent = f"{len(cohort.missing)} clips of the list {cohort.scheme}, first {cohort.missing[0]}"
+                console.warn(f"{cohort.dataset} is INCOMPLETE: the store lacks {absent}")
         _sweep(plan, out, cluster, console)
         return _finish(plan, out, console)
 
@@ -75,8 +78,9 @@ def compute_features(experiment: Experiment, console: Console) -> None:
         As :func:`run`.
     """
     store = Store(experiment.store)
+    chosen = _checked(experiment, store, console)
     with Cluster() as cluster:
-        _features(store, _checked(experiment, store, console), cluster, console)
+        _features(experiment, store, chosen, cluster, console)
 
 
 def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
@@ -107,20 +111,24 @@ def _checked(experiment: Experiment, store: Store, console: Console) -> dict[str
         add_synthetic(store, store.root / "CASME2-synthetic", console)
     chosen = choose_models(experiment, store)
     for choice in choose_datasets(experiment, store):
-        make_cohort(store, choice.name, choice.classes)
+        make_cohort(store, choice)
         left_out = [name for name in models() if name not in {spec.name for spec in chosen[choice.name]}]
         if experiment.all_models and left_out:
+            names = ", ".join(left_out)
             console.warn(
-                f"{choice.name} has not the features of {', '.join(left_out)}, nor frames to compute them from"
+                f"{choice.name}: without {names}; it has neither their features nor frames to compute them from"
             )
     choose_recipes(experiment, chosen)
     return chosen
 
 
-def _features(store: Store, chosen: Mapping[str, Sequence[ModelSpec]], cluster: Cluster, console: Console) -> None:
-    for dataset, specs in chosen.items():
-        for feature in needed_features(specs):
-            precompute(store, dataset, feature, cluster, console)
+def _features(
+    experiment: Experiment, store: Store, chosen: Mapping[str, Sequence[ModelSpec]], cluster: Cluster, console: Console
+) -> None:
+    for choice in choose_datasets(experiment, store):
+        for feature in needed_features(chosen[choice.name]):
+            for member in choice.members:
+                precompute(store, member, feature, cluster, console)
 
 
 def _sweep(plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:

@@ -140,7 +140,8 @@ class _Run:
             "clips": len(self._one.cohort.clip_ids),
             "subjects": len(set(self._one.cohort.subjects)),
             **{f"recipe.{name}": value for name, value in vars(self._plan.recipes[cell.model]).items()},
-            **{f"feature.{name}": key for name, key in self._plan.feature_keys[cell.dataset].items()},
+            "missing_clips": len(self._one.cohort.missing),
+            **{f"feature.{name}": digest(keys) for name, keys in self._plan.feature_keys[cell.dataset].items()},
         }
         params = [Param(name, str(value)[:_PARAM_LIMIT]) for name, value in values.items()]
         self._client.log_batch(run_id, params=params)

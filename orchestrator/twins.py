@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 from mer_data.formats import import_dataset
@@ -13,8 +14,8 @@ from orchestrator.console import Console
 SYNTHETIC = "casme2_synthetic"
 
 
-def draw(format_: str, dest: Path, *, subjects: int, clips: int, seed: int, console: Console) -> None:
-    """Draw a synthetic dataset in the layout of a format.
+def draw(format_: str, dest: Path, *, subjects: int | None, clips: int | None, seed: int, console: Console) -> None:
+    """Draw a synthetic dataset in the layout of a format; as many subjects and clips as the real one if None.
 
     Raises
     ------
@@ -23,6 +24,10 @@ def draw(format_: str, dest: Path, *, subjects: int, clips: int, seed: int, cons
     """
     if format_ not in TWINS:
         raise BadInput(Problem(format_, "no synthetic dataset of this format", did_you_mean(format_, TWINS)))
+    make = TWINS[format_]
+    real = inspect.signature(make).parameters
+    subjects = real["subjects"].default if subjects is None else subjects
+    clips = real["clips"].default if clips is None else clips
     with console.progress("drawing", clips, "clips") as progress:
         done = 0
 
@@ -31,7 +36,7 @@ def draw(format_: str, dest: Path, *, subjects: int, clips: int, seed: int, cons
             progress.advance(now - done)
             done = now
 
-        TWINS[format_](dest, subjects=subjects, clips=clips, seed=seed, progress=advance)
+        make(dest, subjects=subjects, clips=clips, seed=seed, progress=advance)
 
 
 def add_synthetic(store: Store, folder: Path, console: Console) -> None:

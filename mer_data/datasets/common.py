@@ -1,20 +1,16 @@
-"""What the importers share: finding the sheet and the frames, reading frame numbers, repairing intervals."""
+"""What the importers share: telling sheets from folders, and finding sheets, trees and clips in them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from mer_data.apex import midpoint, spot_apex
 from mer_data.problems import BadInput, Problem
-from mer_data.sheets import SHEET_SUFFIXES, Columns, Row, Sheet, read_sheet
+from mer_data.sheets import SHEET_SUFFIXES, Columns, Sheet, read_sheet
 
 _JUNK = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
-_WHOLE_NUMBER = re.compile(r"[+-]?\d{1,9}(\.0*)?")
-_NO_NUMBER = frozenset({"", "/", "0", "-1"})
-_REACH = 2  # how far the next existing frame may be from one that is missing
 
 
 @dataclass
@@ -81,8 +77,10 @@ def sheet_and_root(sources: Sequence[Path]) -> tuple[Path | None, Path]:
     return (files[0] if files else None), descend(root.resolve())
 
 
-def find_sheet(root: Path, required: Columns, optional: Columns, example: str) -> Sheet:
+def find_sheet(root: Path, required: Columns, optional: Columns, example: str, spare: str = "") -> Sheet:
     """Find the one sheet in a folder that has the required columns, whatever it is called.
+
+    Where there are several, those with the word `spare` in their names (lower case) do not count.
 
     Raises
     ------
@@ -97,6 +95,8 @@ def find_sheet(root: Path, required: Columns, optional: Columns, example: str) -
                 found.append(read_sheet(path, required, optional))
             except BadInput as error:
                 problems += error.problems
+    if len(found) > 1 and spare:
+        found = [sheet for sheet in found if spare not in sheet.path.name.lower()] or found
     if len(found) == 1:
         return found[0]
     if found:
@@ -115,102 +115,49 @@ def find_clip(folder: Path, name: str) -> Path | None:
     return same[0] if len(same) == 1 else None
 
 
-def read_number(text: str) -> int | None:
-    """Read a whole number as sheets write it (``12``, ``12.0``), or None."""
-    return int(text.split(".")[0]) if _WHOLE_NUMBER.fullmatch(text) else None
+def find_tree(root: Path, names: Sequence[str], read_subject: Callable[[str], str | None], example: str) -> Path:
+    """Find the folder that holds the subjects' folders: the first of `names` in `root`, or `root` itself.
 
-
-@dataclass(frozen=True)
-class Interval:
-    """Frame numbers of a clip, onset < apex <= offset, and where the apex comes from (``APEX_SOURCES``)."""
-
-    onset: int
-    apex: int
-    offset: int
-    apex_source: str
-
-
-def read_interval(row: Row, last_frame: int | None, report: Report) -> Interval | None:
-    """Read onset, apex and offset from the columns of these names, and repair what is known to be missing.
-
-    An offset that is missing (empty, ``/``, 0, -1) becomes apex + (apex - onset), but not beyond the last
-    frame. An apex that is missing, or outside (onset, offset], becomes the middle frame, with source
-    ``midpoint``. Both are noted.
-
-    Returns
-    -------
-    None if the cells cannot be used; the problems are in the report.
+    Raises
+    ------
+    BadInput
+        If there is none; `example` tells how the subjects' folders are called.
     """
-    onset = _read_cell(row, "onset", report)
-    apex, offset = (_read_cell(row, name, report, missing=_NO_NUMBER) for name in ("apex", "offset"))
-    if onset is _UNREADABLE or apex is _UNREADABLE or offset is _UNREADABLE or onset is None:
-        return None
-    if offset is None:
-        if apex is None or apex <= onset:
-            report.problem(row.at("offset"), "neither offset nor apex is given", "fill in one of them")
-            return None
-        offset = 2 * apex - onset
-        offset = offset if last_frame is None else max(apex, min(offset, last_frame))
-        report.note(row.at("offset"), f"no offset; taken as frame {offset} by the distance from onset to apex")
-    if offset <= onset:
-        report.problem(row.at("offset"), f"offset {offset} is not after onset {onset}", "correct the sheet")
-        return None
-    if apex is None or not onset < apex <= offset:
-        middle = midpoint(onset, offset)
-        said = "no apex" if apex is None else f"apex {apex} is not within {onset} to {offset}"
-        report.note(row.at("apex"), f"{said}; the middle frame {middle} is used")
-        return Interval(onset, middle, offset, "midpoint")
-    return Interval(onset, apex, offset, "corrected" if "apex" in row.corrected else "annotated")
+    if tree := find_folder(root, names):
+        return tree
+    if subject_folders(root, read_subject):
+        return root
+    wanted = ", ".join(names)
+    raise BadInput(Problem(str(root), "no folder of frames", f"expected one of {wanted}, or {example}"))
 
 
-_UNREADABLE = -(10**9)  # outside what read_number accepts
+def subject_folders(tree: Path, read_subject: Callable[[str], str | None]) -> dict[str, Path]:
+    """Find the subjects' folders in a tree, by canonical subject; what is no subject's is passed over.
 
-
-def _read_cell(row: Row, column: str, report: Report, missing: frozenset[str] = frozenset()) -> int | None:
-    """Read a frame number; None if the cell counts as missing, ``_UNREADABLE`` if it was reported."""
-    text = row[column]
-    number = read_number(text)
-    if text in missing or (number is not None and str(number) in missing):
-        return None
-    if number is None or (number < 0 and not missing):
-        said = f"{text!r} is not a frame number" if text else "the cell is empty"
-        report.problem(row.at(column), said, "write the whole number of a frame")
-        return _UNREADABLE
-    return number
-
-
-def on_disk(interval: Interval, frames: Mapping[int, Path], row: Row, folder: Path, report: Report) -> Interval | None:
-    """Make sure that the onset and the apex are frames that exist.
-
-    A missing one is replaced by the nearest frame within two, the earlier if there are two, and noted.
-
-    Returns
-    -------
-    None if there is no such frame; the problem is in the report.
+    Raises
+    ------
+    BadInput
+        If two folders are of one subject.
     """
-    onset = _nearest(frames, interval.onset, 0, interval.apex - 1)
-    apex = _nearest(frames, interval.apex, (interval.onset if onset is None else onset) + 1, interval.offset)
-    for column, wanted, found in (("onset", interval.onset, onset), ("apex", interval.apex, apex)):
-        if found is None:
-            what = f"frame {wanted} is not in {folder}, nor is one within {_REACH} of it"
-            remedy = f"the folder has {min(frames)} to {max(frames)}; restore the frame or correct the sheet"
-            report.problem(row.at(column), what, remedy)
-        elif found != wanted:
-            report.note(row.at(column), f"frame {wanted} is missing on disk; frame {found} is used")
-    return None if onset is None or apex is None else replace(interval, onset=onset, apex=apex)
+    folders: dict[str, Path] = {}
+    for path in entries(tree):
+        subject = read_subject(path.name) if path.is_dir() else None
+        if subject in folders:
+            raise BadInput(Problem(str(tree), f"{folders[subject].name} and {path.name} are one subject", "keep one"))
+        if subject:
+            folders[subject] = path
+    return folders
 
 
-def spotted(interval: Interval, frames: Mapping[int, Path], fps: float, row: Row, report: Report) -> Interval:
-    """Replace a midpoint by the frame of most motion (:func:`mer_data.apex.spot_apex`), and note it."""
-    try:
-        apex = spot_apex(frames, interval.onset, interval.offset, fps=fps)
-    except BadInput as error:
-        report.problems += error.problems
-        return interval
-    report.note(row.at("apex"), f"the apex was spotted by motion instead, at frame {apex}")
-    return replace(interval, apex=apex, apex_source="spotted")
+def folders_called(root: Path, fits: Callable[[str], object], depth: int = 4) -> list[Path]:
+    """Find the folders below `root` whose name fits, in whatever layout, at most `depth` levels down.
 
-
-def _nearest(frames: Mapping[int, Path], wanted: int, low: int, high: int) -> int | None:
-    near = range(max(low, wanted - _REACH), min(high, wanted + _REACH) + 1)
-    return min((n for n in near if n in frames), key=lambda n: (abs(n - wanted), n), default=None)
+    A folder that fits is not searched, and links are not followed.
+    """
+    found: list[Path] = []
+    for path in entries(root):
+        if path.is_dir() and fits(path.name):
+            found.append(path)
+        elif path.is_dir() and not path.is_symlink() and depth > 1:
+            found += folders_called(path, fits, depth - 1)
+    return found

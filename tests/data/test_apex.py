@@ -18,7 +18,7 @@ def truths(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, int, in
     dest = tmp_path_factory.mktemp("apex") / "CASME2"
     make_casme2(dest, subjects=4, clips=10, seed=1, length=(24, 40))
     found = read_truth(dest).values()
-    return [(dest / "Cropped" / f"sub{t.subject:02}" / t.name, t.onset, t.apex, t.offset) for t in found]
+    return [(dest / "Cropped" / t.subject / t.name, t.onset, t.apex, t.offset) for t in found]
 
 
 def test_flow_finds_the_apex_of_most_clips(truths: list[tuple[Path, int, int, int]]) -> None:

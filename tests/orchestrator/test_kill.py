@@ -43,23 +43,24 @@ def finish(folder: Path, out: str) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.fault
+def wait_for(ledger: Ledger, done: int, run: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 240
+    while len(ledger.ids()) < done and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert run.poll() is None, "the run ended before it could be stopped"
+
+
 def test_a_killed_driver_loses_nothing(tmp_path: Path) -> None:
     write_blobs(Store(tmp_path / "store"), "blobs", blob_clips(12, 4))
     (tmp_path / "kill.yaml").write_text(EXPERIMENT.format(store=tmp_path / "store"))
     undisturbed = finish(tmp_path, "runs/undisturbed")
 
     ledger = Ledger(tmp_path / "runs/killed/ledger")
-    kept: dict[str, int] = {}
-    for done in (3, 15):
-        run = start(tmp_path, "runs/killed")
-        deadline = time.monotonic() + 240
-        while len(ledger.ids()) < done and run.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert run.poll() is None, "the run ended before it could be killed"
-        os.kill(run.pid, signal.SIGKILL)
-        run.wait()
-        kept |= {job: (ledger.root / f"{job}.arrow").stat().st_mtime_ns for job in ledger.ids() - set(kept)}
+    run = start(tmp_path, "runs/killed")
+    wait_for(ledger, 15, run)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    kept = {job: (ledger.root / f"{job}.arrow").stat().st_mtime_ns for job in ledger.ids()}
 
     resumed = finish(tmp_path, "runs/killed")
     assert resumed["score"] == undisturbed["score"]
@@ -70,3 +71,18 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path) -> None:
     assert ledger.ids() == whole.ids()
     for job in whole.ids():
         assert ledger.read(job).logits.tobytes() == whole.read(job).logits.tobytes()
+
+
+@pytest.mark.fault
+def test_ctrl_c_stops_the_run_and_says_how_to_go_on(tmp_path: Path) -> None:
+    write_blobs(Store(tmp_path / "store"), "blobs", blob_clips(12, 4))
+    text = EXPERIMENT.format(store=tmp_path / "store").replace("epochs: 60", "epochs: 3000")
+    (tmp_path / "kill.yaml").write_text(text)
+    run = start(tmp_path, "runs/stopped")
+    wait_for(Ledger(tmp_path / "runs/stopped/ledger"), 13, run)
+    os.kill(run.pid, signal.SIGINT)
+    output, errors = run.communicate(timeout=60)
+    assert run.returncode == 130, errors.decode()
+    assert "the same command continues from here" in errors.decode()
+    assert output == b""
+    assert not (tmp_path / "runs/stopped/cost.jsonl").exists()

@@ -145,3 +145,38 @@ def test_datasets_and_schemes_are_checked(blob_store: Store) -> None:
         writer.clips([replace(clip, emotion="others") for clip in blob_clips(1, 2)], format_="test", frame_root=None)
     with pytest.raises(BadInput, match="takes 0 of 2 clips"):
         plan(blob_store, datasets=["few"])
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Store:
+    """Two datasets of three subjects each, as from two importers."""
+    store = Store(tmp_path / "two")
+    for dataset in ("casme2", "samm"):
+        write_blobs(store, dataset, [clip for clip in blob_clips() if clip.dataset == dataset])
+    return store
+
+
+UNION = {"name": "both", "union": ["casme2", "samm"]}
+
+
+def test_a_union_holds_the_clips_of_its_members(two: Store) -> None:
+    made = plan(two, datasets=[UNION])
+    assert len(made.cohorts["both"].clip_ids) == 24
+    assert len(ids(made)) == 6
+    assert set(made.feature_keys["both"]["flow_uvs_28"]) == {"casme2", "samm"}
+
+
+def test_a_changed_member_makes_the_union_stale(two: Store) -> None:
+    before = plan(two, datasets=[UNION])
+    write_blobs(two, "samm", [clip for clip in blob_clips() if clip.dataset == "samm"], seed=3)
+    assert not set(ids(before).values()) & set(ids(plan(two, datasets=[UNION])).values())
+
+
+def test_a_union_is_checked(two: Store) -> None:
+    write_blobs(two, "samm_again", [clip for clip in blob_clips() if clip.dataset == "samm"])
+    with pytest.raises(BadInput, match="listed 2 times"):
+        plan(two, datasets=[{"name": "both", "union": ["samm", "samm_again"]}])
+    with pytest.raises(BadInput, match="did you mean 'samm'"):
+        plan(two, datasets=[{"name": "both", "union": ["casme2", "sam"]}])
+    with pytest.raises(BadInput, match="none of the 442 clips"):
+        plan(two, datasets=[{**UNION, "clip_list": "megc2019"}])

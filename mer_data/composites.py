@@ -1,0 +1,78 @@
+"""Unions of datasets: by a published clip list, or of all their clips; never with the same people twice."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+
+from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.schema import Clip
+
+LISTS = ("casmes", "megc2019")
+
+# Datasets that show the same people, in the same moments even: a subject of one is in the others.
+SAME_PEOPLE = (frozenset({"smic", "smic_vis", "smic_nir"}), frozenset({"samm", "samm_lv"}))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a published list takes from the clips at hand.
+
+    Attributes
+    ----------
+    labelled
+        Clips with the list's class, in the list's order.
+    missing
+        Clip ids of the list that are not at hand.
+    planned
+        How many clips the list has.
+    """
+
+    labelled: tuple[tuple[Clip, str], ...]
+    missing: tuple[str, ...]
+    planned: int
+
+
+@cache
+def published(name: str) -> Mapping[str, str]:
+    """A published list: clip id to class, in its order."""
+    text = (resources.files("mer_data") / "lists" / f"{name}.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return MappingProxyType({f"{row['dataset']}/{row['subject']}/{row['clip']}": row["class"] for row in rows})
+
+
+def select(name: str, clips: Sequence[Clip], where: str) -> Selection:
+    """The clips of a published list among those at hand.
+
+    Raises
+    ------
+    BadInput
+        If there is no such list, or none of its clips is at hand; `where` names the place that asked.
+    """
+    if name not in LISTS:
+        raise BadInput(Problem(where, f"unknown clip list {name!r}", did_you_mean(name, LISTS)))
+    wanted, here = published(name), {clip.id: clip for clip in clips}
+    labelled = tuple((here[clip_id], label) for clip_id, label in wanted.items() if clip_id in here)
+    if not labelled:
+        example = next(iter(wanted))
+        raise BadInput(Problem(where, f"has none of the {len(wanted)} clips of the list {name}", f"such as {example}"))
+    return Selection(labelled, tuple(clip_id for clip_id in wanted if clip_id not in here), len(wanted))
+
+
+def refuse_same_people(clips: Sequence[Clip], where: str) -> None:
+    """Refuse a union in which one person would count as two.
+
+    Raises
+    ------
+    BadInput
+        If two of its datasets show the same people: a person would be in training and in test.
+    """
+    datasets = {clip.dataset for clip in clips}
+    for group in SAME_PEOPLE:
+        if len(datasets & group) > 1:
+            names = " and ".join(sorted(datasets & group))
+            raise BadInput(Problem(where, f"{names} show the same people", "take one of them"))

@@ -1,0 +1,165 @@
+"""CASME: 189 clips of 19 subjects at 60 frames per second.
+
+Yan, Wu, Liu, Wang, Fu, "CASME database: a dataset of spontaneous micro-expressions collected from neutralized faces",
+FG 2013, doi 10.1109/FG.2013.6553799.
+
+::
+
+    CASME/casme.xlsx                               any name; found by its columns
+    CASME/Cropped/sub01/EP01_5/reg_EP01_5-113.jpg  else CASME_raw_selected; 69 may be 069
+    CASME/Cropped/Section A/sub01/...              or so, or Section A/Cropped/sub01, or Section A/sub01
+
+A sheet may name several clips of a subject alike, since the second index of ``EP02_5_2`` was dropped. Such a clip is
+called ``EP02_5@61`` here, by its onset. All clips of the name are, so that an id does not depend on the order of rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mer_data.datasets.common import (
+    entries,
+    find_clip,
+    find_folder,
+    find_sheet,
+    find_tree,
+    loose,
+    sheet_and_root,
+    subject_folders,
+)
+from mer_data.datasets.intervals import frame_numbers, read_number
+from mer_data.datasets.reader import ClipReader
+from mer_data.imported import ApexRule, Imported
+from mer_data.problems import BadInput, Problem, raise_all
+from mer_data.sheets import Row, read_sheet
+
+NAME = "casme"
+FPS = 60.0
+TREES = ("Cropped", "CASME_raw_selected")
+SHEET = "casme.xlsx"
+REQUIRED = {
+    "subject": ("Subject",),
+    "name": ("Filename",),
+    "onset": ("OnsetF", "OnsetFrame"),
+    "apex": ("ApexF1", "ApexF"),
+    "offset": ("OffsetF", "OffsetFrame"),
+    "emotion": ("Emotion", "Estimated Emotion"),
+}
+OPTIONAL = {"apex_end": ("ApexF2",), "action_units": ("AU", "AUs", "Action Units")}
+_SUBJECT = re.compile(r"(?:sub)?0*(\d+)(?:\.0*)?", re.IGNORECASE)
+
+
+def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
+    """Read CASME as it is distributed.
+
+    Parameters
+    ----------
+    sources
+        The folder ``CASME``; or the sheet and a folder of frames, where there are several to choose from.
+    apex
+        What to do for a clip without an apex.
+
+    Returns
+    -------
+    Clips in the order of the sheet, with a note for every value that was repaired. Where the sheet gives a plateau
+    (``ApexF2``), the apex is its first frame.
+
+    Raises
+    ------
+    BadInput
+        With all that is wrong with the sheet and the frames, row by row.
+    """
+    named_sheet, root = sheet_and_root(sources)
+    sheet = read_sheet(named_sheet, REQUIRED, OPTIONAL) if named_sheet else find_sheet(root, REQUIRED, OPTIONAL, SHEET)
+    tree, folders = _find_subjects(root)
+    reader = _Reader(tree, folders, sheet.rows, apex)
+    if any(loose(path.parent.name).startswith("casmeraw") for path in [tree / "x", *folders.values()]):
+        reader.report.note(str(tree), "whole frames, not face crops; features will contain the background")
+    clips = [reader.read(row) for row in sheet.rows]
+    raise_all(reader.report.problems)
+    return Imported(tuple(clip for clip in clips if clip), sheet.path, tree, tuple(reader.report.notes))
+
+
+def read_subject(text: str) -> str | None:
+    """Turn ``01``, ``1``, ``1.0`` or ``sub01`` into the canonical ``sub01``; None if it is none of these."""
+    match = _SUBJECT.fullmatch(text)
+    return f"sub{int(match.group(1)):02}" if match else None
+
+
+def _find_subjects(root: Path) -> tuple[Path, dict[str, Path]]:
+    """Find the tree of frames and every subject's folder in it, be the two camera sections apart or not."""
+    tree = root if _sections(root) else find_folder(root, TREES) or root
+    folders: dict[str, Path] = {}
+    for section in _sections(tree):
+        for subject, path in subject_folders(find_folder(section, TREES) or section, read_subject).items():
+            if subject in folders:
+                what = f"{folders[subject]} and {path} are one subject"
+                raise BadInput(Problem(str(tree), what, "keep one, or join them"))
+            folders[subject] = path
+    if folders:
+        return tree, folders
+    tree = find_tree(root, TREES, read_subject, "sub01, sub02, ..., also in Section A and Section B")
+    return tree, subject_folders(tree, read_subject)
+
+
+def _sections(folder: Path) -> list[Path]:
+    return [path for path in entries(folder) if path.is_dir() and loose(path.name) in ("sectiona", "sectionb")]
+
+
+class _Reader(ClipReader):
+    """Tells clips of one name apart, and trusts the folders, which hold a clip from onset to offset."""
+
+    def __init__(self, tree: Path, folders: Mapping[str, Path], rows: Sequence[Row], apex: ApexRule) -> None:
+        super().__init__(NAME, tree, read_subject, "01, 1 or sub01", FPS, apex, folders)
+        self._rows = Counter((read_subject(row["subject"]), row["name"]) for row in rows)
+
+    def name(self, row: Row, subject: str) -> str:
+        if self._rows[subject, row["name"]] < 2:
+            return row["name"]
+        onset = read_number(row["onset"])
+        return f"{row['name']}@{row['onset'] if onset is None else onset}"
+
+    def find_clip(self, row: Row, home: Path, name: str) -> Path | None:
+        subject = read_subject(row["subject"]) or ""
+        repeats = self._rows[subject, name]
+        if repeats > 1:
+            what = f"{repeats} rows are called {subject}/{name}; this clip is called {self.name(row, subject)}"
+            self.report.note(row.at("name"), what)
+        exact = find_clip(home, name)
+        # The folders may have kept the second index that the sheet dropped.
+        indexed = re.compile(rf"{re.escape(name)}_\d+", re.IGNORECASE)
+        longer = [path for path in entries(home) if path.is_dir() and indexed.fullmatch(path.name)]
+        if "_" in name and longer and (repeats > 1 or not exact):
+            folder = self.holding(row, [exact, *longer] if exact else longer)
+            if folder and folder != exact:
+                self.report.note(row.at("name"), f"the frames are in {folder.name}")
+                return folder
+        return super().find_clip(row, home, name)
+
+    def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
+        self._note_plateau(row)
+        given = dict(zip(("onset", "apex", "offset"), frame_numbers(row), strict=True))
+        first, last = min(frames), max(frames)
+        known = {column: number for column, number in given.items() if number is not None}
+        if not any(first <= number <= last for number in known.values()):
+            return row  # nothing in common with the folder: that is for a person to look at
+        alone = self._rows[read_subject(row["subject"]), row["name"]] == 1
+        # Where one end is the folder's, the folder holds just the clip, and so the other end is the folder's too.
+        whole = alone and (given["onset"] == first or given["offset"] == last)
+        wrong: dict[str, str] = {}
+        for column, end in (("onset", first), ("offset", last)):
+            number = known.get(column)
+            if number is not None and number != end and (whole or not first <= number <= last):
+                what = f"frame {number} in the sheet, but the folder ends at frame {end}, which is used"
+                self.report.note(row.at(column), what)
+                wrong[column] = str(end)
+        return replace(row, cells={**row.cells, **wrong})
+
+    def _note_plateau(self, row: Row) -> None:
+        first, last = read_number(row["apex"]), read_number(row["apex_end"])
+        if first is not None and last is not None and last > first:
+            self.report.note(row.at("apex_end"), f"the apex lasts from frame {first} to {last}; the first is used")

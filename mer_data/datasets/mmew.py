@@ -1,0 +1,129 @@
+"""MMEW: 300 micro-expressions of 36 subjects at 90 frames per second.
+
+Ben et al., "Video-based facial micro-expression analysis: a survey of datasets, features and algorithms", IEEE
+Transactions on Pattern Analysis and Machine Intelligence 44(9) 5826-5846, 2022, doi 10.1109/TPAMI.2021.3067464.
+
+::
+
+    MMEW_Final/MMEW_Micro_Exp.xlsx                     any name; found by its columns
+    MMEW_Final/Micro_Expression/disgust/S05-04-003/1.jpg    or S05/disgust/S05-04-003/1.jpg, in any layout
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mer_data.datasets.common import find_folder, find_sheet, loose, sheet_and_root
+from mer_data.datasets.intervals import count_from, cut_offset, fills_folder, frame_numbers
+from mer_data.datasets.reader import NamedClipReader
+from mer_data.imported import ApexRule, Imported
+from mer_data.labels import read_emotion
+from mer_data.problems import BadInput, Problem, raise_all
+from mer_data.sheets import Row, read_sheet
+
+NAME = "mmew"
+FPS = 90.0
+SHEET = "MMEW_Micro_Exp.xlsx"
+TREES = ("Micro_Expression",)
+REQUIRED = {
+    "subject": ("Subject",),
+    "name": ("Filename",),
+    "onset": ("OnsetFrame", "Onset"),
+    "apex": ("ApexFrame", "Apex"),
+    "offset": ("OffsetFrame", "Offset"),
+    "emotion": ("Estimated Emotion", "Emotion"),
+}
+OPTIONAL = {"action_units": ("Action Units", "AU", "AUs")}
+_SUBJECT = re.compile(r"S?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
+_CLIP = re.compile(r"S(\d{1,9})-(\d{1,9})-(\d{1,9})", re.IGNORECASE)
+_FIRST_FRAME = 1
+_REACH = 2  # how many frames may be lost at the start of a folder that is counted from there
+# What a sheet calls "others" is in a folder "repression" in one copy of the dataset, and "others" in another.
+_OTHERS, _REPRESSION = "others", "repression"
+
+
+def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
+    """Read the micro-expressions of MMEW as it is distributed; the macro-expressions are passed over.
+
+    Parameters
+    ----------
+    sources
+        The folder ``MMEW_Final``; or the sheet and a folder of frames, where there are several to choose from.
+    apex
+        What to do for a clip without an apex.
+
+    Returns
+    -------
+    Clips in the order of the sheet, with a note for every value that was repaired.
+
+    Raises
+    ------
+    BadInput
+        With all that is wrong with the sheet and the frames, row by row.
+    """
+    named_sheet, root = sheet_and_root(sources)
+    if named_sheet:
+        sheet = read_sheet(named_sheet, REQUIRED, OPTIONAL)
+    else:
+        sheet = find_sheet(root, REQUIRED, OPTIONAL, SHEET, spare="macro")
+    reader = _Reader(find_folder(root, TREES) or root, apex)
+    clips = [reader.read(row) for row in sheet.rows]
+    raise_all(reader.report.problems)
+    if reader.in_repression:
+        what = f"{reader.in_repression} clips labelled others are in a folder called repression; others is kept"
+        reader.report.note(str(reader.tree), what)
+    found = tuple(clip for clip in clips if clip)
+    return Imported(found, sheet.path, reader.tree, tuple(reader.report.notes))
+
+
+def read_subject(text: str) -> str | None:
+    """Turn ``S05``, ``05``, ``5`` or ``5.0`` into the canonical ``S05``; None if it is none of these."""
+    match = _SUBJECT.fullmatch(text)
+    return f"S{int(match.group(1)):02}" if match else None
+
+
+def read_name(text: str) -> tuple[str, str] | None:
+    """Turn ``S05-04-003`` or ``S5-4-3`` into subject ``S05`` and clip ``S05-04-003``; None if it is neither."""
+    match = _CLIP.fullmatch(text)
+    if match is None:
+        return None
+    subject, emotion, sample = map(int, match.groups())
+    return f"S{subject:02}", f"S{subject:02}-{emotion:02}-{sample:03}"
+
+
+class _Reader(NamedClipReader):
+    def __init__(self, tree: Path, apex: ApexRule) -> None:
+        super().__init__(NAME, tree, read_subject, "S05 or 5", FPS, apex, read_name)
+        self.in_repression = 0
+        if not self.clips:
+            remedy = f"expected {TREES[0]}, with folders like S05-04-003 somewhere in it"
+            raise BadInput(Problem(str(tree), "no folder of frames", remedy))
+
+    def choose(self, row: Row, folders: list[Path]) -> list[Path]:
+        """Leave the macro-expressions out, and of several folders take those of the row's emotion."""
+        micro = [path for path in folders if not self._is_macro(path)]
+        emotion = read_emotion(row["emotion"])
+        for word in (emotion, _REPRESSION if emotion == _OTHERS else emotion):
+            if fitting := [path for path in micro if word and self._emotion_of(path) == word]:
+                self.in_repression += word != emotion
+                return fitting
+        if len(micro) == 1 and emotion and (other := self._emotion_of(micro[0])):
+            self.report.note(row.at("emotion"), f"the sheet has {emotion}, the folder is in {other}; {emotion} is kept")
+        return micro
+
+    def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
+        """Count from the clip's first frame where the sheet counts from the start of the recording."""
+        onset, _, _ = frame_numbers(row)
+        from_one = min(frames) <= _FIRST_FRAME + _REACH
+        if fills_folder(row, frames) or (from_one and onset is not None and onset > max(frames)):
+            row = count_from(row, _FIRST_FRAME, self.report)
+        return cut_offset(row, max(frames), self.report)
+
+    def _is_macro(self, folder: Path) -> bool:
+        return any(loose(part).startswith("macro") for part in folder.relative_to(self.tree).parts)
+
+    def _emotion_of(self, folder: Path) -> str | None:
+        """Tell the emotion of the folder a clip is in, if it has one."""
+        return None if folder.parent == self.tree else read_emotion(folder.parent.name)

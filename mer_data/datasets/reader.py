@@ -1,0 +1,252 @@
+"""Reading the rows of a sheet against a tree of frames, for datasets with one folder per clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mer_data.corrections import correct
+from mer_data.datasets.common import Report, entries, find_clip, folders_called, subject_folders
+from mer_data.datasets.intervals import (
+    Interval,
+    frame_numbers,
+    on_disk,
+    read_interval,
+    spotted,
+)
+from mer_data.frames import inside, list_frames
+from mer_data.imported import ApexRule
+from mer_data.labels import EMOTIONS, read_emotion
+from mer_data.problems import BadInput, did_you_mean
+from mer_data.schema import Clip
+from mer_data.sheets import Row
+
+
+class ClipReader:
+    """Reads the rows of one sheet against one tree ``SUBJECT/CLIP`` of frames, and remembers what was seen and said.
+
+    A row has the columns ``subject``, ``name``, ``onset``, ``apex``, ``offset``, ``emotion`` and ``action_units``. A
+    dataset that differs in one of the steps overrides the method of that step.
+
+    Parameters
+    ----------
+    dataset
+        The dataset's id.
+    tree
+        The folder that holds the subjects' folders.
+    read_subject
+        Turns a cell or a folder's name into the canonical subject, or gives None.
+    spellings
+        How a subject may be written, for messages.
+    fps
+        Frames per second.
+    apex
+        What to do for a clip without an apex.
+    folders
+        Canonical subject to that person's folder, where it is not simply in `tree`.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        tree: Path,
+        read_subject: Callable[[str], str | None],
+        spellings: str,
+        fps: float,
+        apex: ApexRule,
+        folders: Mapping[str, Path] | None = None,
+    ) -> None:
+        self.dataset, self.tree, self.fps = dataset, tree, fps
+        self.report = Report()
+        self._read_subject, self._spellings, self._apex = read_subject, spellings, apex
+        self._folders = subject_folders(tree, read_subject) if folders is None else folders
+        self._seen: dict[tuple[str, str], int] = {}
+        self._absent: set[str] = set()
+        self._listed: dict[Path, dict[int, Path]] = {}
+
+    def read(self, row: Row) -> Clip | None:
+        """Read one row; None if it has a problem, which is in the report then."""
+        before = len(self.report.problems)
+        subject = self.subject(row)
+        if subject:
+            row, notes = correct(self.dataset, subject, row["name"], row)
+            self.report.notes += notes
+        emotion, fps = self.emotion(row), self.frame_rate(row)
+        folder = self.folder(row, subject) if subject and self._is_new(row, subject) else None
+        frames = self.frames(folder) if folder else {}
+        row = self.fit(row, frames) if frames else row
+        interval = self.interval(row, frames)
+        if interval and folder and frames:
+            interval = on_disk(interval, frames, row, folder, self.report)
+        if interval and interval.apex_source == "midpoint" and self._apex == "spotted":
+            interval = spotted(interval, frames, fps or self.fps, row, self.report)
+        if len(self.report.problems) > before or not (subject and emotion and folder and interval):
+            return None
+        return Clip(
+            dataset=self.dataset,
+            subject=f"{self.dataset}/{subject}",
+            name=self.name(row, subject),
+            emotion=emotion,
+            onset=interval.onset,
+            apex=interval.apex,
+            offset=interval.offset,
+            apex_source=interval.apex_source,
+            action_units=row["action_units"] or None,
+            fps=fps,
+            frames=folder.relative_to(self.tree).as_posix(),
+        )
+
+    def subject(self, row: Row) -> str | None:
+        """The canonical subject of a row."""
+        subject = self._read_subject(row["subject"])
+        if subject is None:
+            what = f"{row['subject']!r} is not a subject"
+            self.report.problem(row.at("subject"), what, f"write it as {self._spellings}")
+        return subject
+
+    def name(self, row: Row, subject: str) -> str:
+        """The name of a row's clip, which nothing else of the subject has."""
+        return row["name"]
+
+    def emotion(self, row: Row) -> str | None:
+        """The canonical emotion of a row."""
+        emotion = read_emotion(row["emotion"])
+        if emotion is None:
+            remedy = did_you_mean(row["emotion"].strip().lower(), EMOTIONS)
+            self.report.problem(row.at("emotion"), f"unknown emotion {row['emotion']!r}", remedy)
+        return emotion
+
+    def frame_rate(self, row: Row) -> float | None:
+        """Frames per second of a row's clip, here the same for all; None if there is a problem."""
+        return self.fps
+
+    def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
+        """The row with frame numbers as its folder counts them; here they are the same already."""
+        return row
+
+    def interval(self, row: Row, frames: Mapping[int, Path]) -> Interval | None:
+        """Onset, apex and offset of a row, repaired; None if there is a problem."""
+        return read_interval(row, max(frames, default=None), self.report)
+
+    def folder(self, row: Row, subject: str) -> Path | None:
+        """The folder of a row's frames."""
+        if subject not in self._folders:
+            if subject not in self._absent:
+                what = f"no folder for subject {subject} in {self.tree}"
+                self.report.problem(row.at("subject"), what, "restore it, or take the subject's rows out")
+            self._absent.add(subject)
+            return None
+        return self.find_clip(row, self._folders[subject], row["name"])
+
+    def find_clip(self, row: Row, home: Path, name: str) -> Path | None:
+        """The folder called `name` in `home`, in whatever case."""
+        folder = find_clip(home, name)
+        if folder is None:
+            remedy = did_you_mean(name, [path.name for path in entries(home) if path.is_dir()])
+            self.report.problem(row.at("name"), f"no folder for clip {name!r} in {home}", remedy)
+        elif folder.name != name:
+            self.report.note(row.at("name"), f"the folder is called {folder.name}")
+        return folder
+
+    def frames(self, folder: Path) -> dict[int, Path]:
+        """The frames of a folder by number; empty if there is a problem."""
+        # Clips of one recording share a folder of thousands of frames, and their rows are neighbours.
+        if folder not in self._listed:
+            self._listed = {folder: self._list_frames(folder)}
+        return self._listed[folder]
+
+    def holding(self, row: Row, folders: Sequence[Path]) -> Path | None:
+        """The folder that has most of a row's onset, apex and offset; None if none has any of them."""
+        numbers = set(frame_numbers(row)) - {None}
+        found = {folder: len(numbers & self.frames(folder).keys()) for folder in folders}
+        best = max(folders, key=lambda folder: found[folder], default=None)
+        return best if best and found[best] else None
+
+    def _list_frames(self, folder: Path) -> dict[int, Path]:
+        try:
+            inside(self.tree, folder.relative_to(self.tree).as_posix())
+            frames = list_frames(folder)
+        except BadInput as error:
+            self.report.problems += error.problems
+            return {}
+        if not frames:
+            self.report.problem(str(folder), "no frames in this folder", "restore it from the original")
+        return frames
+
+    def _is_new(self, row: Row, subject: str) -> bool:
+        name = self.name(row, subject)
+        first = self._seen.setdefault((subject, name), row.number)
+        if first != row.number:
+            what = f"clip {subject}/{name} is in row {first} already"
+            self.report.problem(row.at("name"), what, "keep one row per clip")
+        return first == row.number
+
+
+class NamedClipReader(ClipReader):
+    """A reader for datasets whose clips' names begin with their subject: folders are found by name in any layout.
+
+    Parameters
+    ----------
+    dataset, tree, read_subject, spellings, fps, apex
+        As for :class:`ClipReader`; the clips' folders are somewhere below `tree`.
+    read_name
+        Turns a cell or a folder's name into the canonical subject and clip name, or gives None.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        tree: Path,
+        read_subject: Callable[[str], str | None],
+        spellings: str,
+        fps: float,
+        apex: ApexRule,
+        read_name: Callable[[str], tuple[str, str] | None],
+    ) -> None:
+        super().__init__(dataset, tree, read_subject, spellings, fps, apex)
+        self._read_name = read_name
+        self.clips: dict[str, dict[str, list[Path]]] = {}
+        for path in folders_called(tree, read_name):
+            if named := read_name(path.name):
+                self.clips.setdefault(named[0], {}).setdefault(named[1], []).append(path)
+
+    def read(self, row: Row) -> Clip | None:
+        """Read one row, under the canonical name of its clip."""
+        named = self._read_name(row["name"])
+        return super().read(replace(row, cells={**row.cells, "name": named[1]}) if named else row)
+
+    def subject(self, row: Row) -> str | None:
+        """The canonical subject of a row; it must be the clip's."""
+        subject, named = super().subject(row), self._read_name(row["name"])
+        if subject and named and named[0] != subject:
+            what = f"clip {row['name']} is not of subject {subject}"
+            self.report.problem(row.at("name"), what, "correct the cell that is wrong")
+            return None
+        return subject
+
+    def folder(self, row: Row, subject: str) -> Path | None:
+        """The folder of a row's frames, wherever it is."""
+        if subject not in self.clips:
+            if subject not in self._absent:
+                what = f"no folder for a clip of subject {subject} in {self.tree}"
+                self.report.problem(row.at("subject"), what, "restore them, or take the subject's rows out")
+            self._absent.add(subject)
+            return None
+        name, clips = row["name"], self.clips[subject]
+        folders = self.choose(row, clips.get(name, []))
+        if len(folders) != 1:
+            what = f"no folder for clip {name!r} in {self.tree}"
+            remedy = did_you_mean(name, clips)
+            if folders:
+                places = ", ".join(path.relative_to(self.tree).as_posix() for path in folders)
+                what, remedy = f"clip {name!r} has {len(folders)} folders: {places}", "name the folder to use"
+            self.report.problem(row.at("name"), what, remedy)
+            return None
+        if folders[0].name != name:
+            self.report.note(row.at("name"), f"the folder is called {folders[0].name}")
+        return folders[0]
+
+    def choose(self, row: Row, folders: list[Path]) -> list[Path]:
+        """Of several folders of a row's name, those it may mean; here all of them."""
+        return folders

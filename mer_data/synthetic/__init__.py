@@ -1,0 +1,43 @@
+"""Licence-free twins of the datasets: the same layout on disk, drawn faces, and motion that is known.
+
+A twin is for tests, demonstrations and trials of the machinery. Scores on it say nothing about real faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from mer_data.synthetic.casme import make_casme
+from mer_data.synthetic.casme2 import HEADER, SHEET, make_casme2
+from mer_data.synthetic.casme3 import make_casme3a, make_casme3c
+from mer_data.synthetic.casme_sq import make_casme_sq
+from mer_data.synthetic.dfme import make_dfme
+from mer_data.synthetic.fourdme import make_fourdme
+from mer_data.synthetic.mmew import make_mmew
+from mer_data.synthetic.samm import make_samm
+from mer_data.synthetic.samm_lv import make_samm_lv
+from mer_data.synthetic.smic import make_smic, make_smic_nir, make_smic_vis
+from mer_data.synthetic.twin import TRUTH, ClipTruth, Field, Progress, planted_flow, read_truth
+
+__all__ = (
+    "HEADER", "SHEET", "TRUTH", "TWINS",
+    "ClipTruth", "Field", "Progress", "make_casme2", "planted_flow", "read_truth",
+)  # fmt: skip
+
+# A function (dest, *, subjects, clips, seed, size=..., length=..., progress=None) for each format. The defaults of
+# subjects and clips are those of the real dataset.
+TWINS: Mapping[str, Callable[..., None]] = {
+    "casme": make_casme,
+    "casme2": make_casme2,
+    "casme_sq": make_casme_sq,
+    "casme3a": make_casme3a,
+    "casme3c": make_casme3c,
+    "samm": make_samm,
+    "samm_lv": make_samm_lv,
+    "smic": make_smic,
+    "smic_vis": make_smic_vis,
+    "smic_nir": make_smic_nir,
+    "mmew": make_mmew,
+    "4dme": make_fourdme,
+    "dfme": make_dfme,
+}

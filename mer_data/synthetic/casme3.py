@@ -1,0 +1,239 @@
+"""The twins of CAS(ME)^3, parts A and C: names, proportions and sheets of :mod:`mer_data.datasets.casme3`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mer_data.synthetic.casme import shift
+from mer_data.synthetic.casme_sq import one_after_the_other
+from mer_data.synthetic.twin import Casting, ClipTruth, Progress, draw, plan, share_out
+from mer_data.synthetic.workbook import units_cell, write_worksheets
+
+SHEET_A, SHEET_C = "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx", "CAS(ME)3_part_C_ME.xlsx"
+ALL_EXPRESSIONS = "CAS(ME)3_part_A_v2.xls"
+HEADER_A = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class", "emotion")
+HEADER_C = ("sub", "count", "onset", "offset", "au", "emotion")
+TREE_A, TREE_C = "part_A/data/part_A_split/part_A", "part_C/data"
+
+# Clips per emotion in version 2 of part A, 860 in all, and in part C, 165.
+PROPORTIONS_A = {
+    "disgust": 250, "surprise": 187, "others": 161, "fear": 86, "anger": 64, "sadness": 57, "happiness": 55,
+}  # fmt: skip
+PROPORTIONS_C = {"negative": 99, "surprise": 30, "others": 20, "positive": 16}
+ALWAYS_A = ("disgust", "surprise", "happiness")  # one for each of the three classes
+ALWAYS_C = ("negative", "surprise", "positive")
+# Action units, and the objective class that goes with them.
+_UNITS_A = {
+    "disgust": {"4+9": "IV", "10": "IV", "14+24": "VII"},
+    "surprise": {"1+2": "II", "2+1": "II", "5": "II"},
+    "others": {"T14": "VII", "24": "VII"},
+    "fear": {"20": "VI", "1+2+4": "VI"},
+    "anger": {"4": "III", "4+7": "III"},
+    "sadness": {"L15": "V", "15": "V"},
+    "happiness": {"12": "I", "6+12": "I"},
+}
+_CLASSES = {units: number for texts in _UNITS_A.values() for units, number in texts.items()}
+_UNITS_C = {
+    "negative": ("4+7", "9", "13?"),
+    "surprise": ("1+2", "5"),
+    "others": ("14", "14+24"),
+    "positive": ("12", "6+12"),
+}
+_PEOPLE_A = (*range(1, 14), *range(39, 43), 77, *range(138, 1000))  # numbers with gaps, as in part A
+_VIDEOS = "abcdefghijklm"
+_WORDS = {"sadness": "sad", "happiness": "happy"}
+
+
+def make_casme3a(
+    dest: Path,
+    *,
+    subjects: int = 94,
+    clips: int = 860,
+    seed: int = 0,
+    size: tuple[int, int] = (160, 120),
+    length: tuple[int, int] = (8, 40),
+    progress: Progress | None = None,
+) -> None:
+    """Write a twin of part A: sheets, frames, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
+
+    Planted: several clips in one video, an apex that equals the onset, an onset of 0 without such a frame, a missing
+    offset, a missing frame, ``J`` for ``j``, ``Others`` for ``others``, depth images, and a sheet of all expressions.
+
+    Parameters
+    ----------
+    dest
+        A folder that does not exist or is empty.
+    subjects, clips
+        How many; every subject has at least one clip. Emotions have the proportions of part A.
+    seed
+        Another seed draws other faces, motions and intervals.
+    size
+        Width and height of the smallest frame in pixels; the largest is 1.21 times as large.
+    length
+        The least and the greatest distance from onset to offset in frames; at least 4.
+    progress
+        Called with the clips done and the clips in all.
+
+    Raises
+    ------
+    BadInput
+        If `dest` is in use, or the numbers make no dataset.
+    """
+    casting = Casting(
+        dataset="casme3a",
+        subjects=[f"spNO.{number}" for number in _PEOPLE_A[: max(subjects, 0)]],
+        emotions=share_out(PROPORTIONS_A, clips, ALWAYS_A),
+        names=_video_and_number,
+        first=(5, 120),
+        length=length,
+        size=size,
+        units={emotion: tuple(texts) for emotion, texts in _UNITS_A.items()},
+        without_apex=55 / 860,
+    )
+    planned = _plan_quirks(plan(casting, seed))
+    draw(dest, planned, _frame_file_a, partial(_write_rest_a, planned), seed=seed, progress=progress)
+    # The camera dropped a frame that is neither the first, the apex nor the last of its clip.
+    last = planned[-1]
+    dropped = next((n for n in range(last.onset + 1, last.offset) if n != last.apex), None)
+    if dropped is not None:
+        (dest / _frame_file_a(last, dropped)).unlink()
+
+
+def make_casme3c(
+    dest: Path,
+    *,
+    subjects: int = 30,
+    clips: int = 165,
+    seed: int = 0,
+    size: tuple[int, int] = (160, 120),
+    length: tuple[int, int] = (8, 40),
+    progress: Progress | None = None,
+) -> None:
+    """Write a twin of part C: sheet, frames, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
+
+    Planted: no apex, action units with commas of two kinds, one too many and ``13?``.
+
+    Parameters
+    ----------
+    dest
+        A folder that does not exist or is empty.
+    subjects, clips
+        How many; every subject has at least one clip. Emotions have the proportions of part C.
+    seed
+        Another seed draws other faces, motions and intervals.
+    size
+        Width and height of the smallest frame in pixels; the largest is 1.21 times as large.
+    length
+        The least and the greatest distance from onset to offset in frames; at least 4.
+    progress
+        Called with the clips done and the clips in all.
+
+    Raises
+    ------
+    BadInput
+        If `dest` is in use, or the numbers make no dataset.
+    """
+    casting = Casting(
+        dataset="casme3c",
+        subjects=[f"c{number:02}" for number in range(1, subjects + 1)],
+        emotions=share_out(PROPORTIONS_C, clips, ALWAYS_C),
+        names=_count,
+        first=(100, 9000),
+        length=length,
+        size=size,
+        units=_UNITS_C,
+        without_apex=1.0,
+    )
+    planned = plan(casting, seed)
+    draw(dest, planned, _frame_file_c, partial(_write_sheet_c, planned), seed=seed, progress=progress)
+
+
+def _video_and_number(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    """Draw the video; the clip is renamed by it and the onset when that is final. One video ``j`` there always is."""
+    video = "j" if (subject, number) == ("spNO.1", 1) else str(rng.choice(list(_VIDEOS[:5])))
+    return f"{video}@{number}"
+
+
+def _plan_quirks(planned: Sequence[ClipTruth]) -> list[ClipTruth]:
+    """Make a clip symmetrical, so that its offset can be left out, and let one begin with the video's first frame."""
+    given = [i for i, truth in enumerate(planned) if truth.apex_in_sheet]
+    changed = dict(enumerate(planned))
+    for i in given[:1]:
+        changed[i] = replace(planned[i], offset=2 * planned[i].apex - planned[i].onset)
+    for i in given[1:]:
+        if planned[i].subject != planned[i - 1].subject:
+            changed[i] = shift(planned[i], 1, name=planned[i].name, like=planned[i])
+            break
+    final = one_after_the_other([changed[i] for i in range(len(planned))])
+    return [replace(truth, name=f"{truth.name[0]}@{_sheet_onset(truth)}") for truth in final]
+
+
+def _sheet_onset(truth: ClipTruth) -> int:
+    """A video has no frame 0, but a sheet may begin with it."""
+    return 0 if truth.onset == 1 else truth.onset
+
+
+def _frame_file_a(truth: ClipTruth, number: int) -> str:
+    return f"{TREE_A}/{truth.subject}/{truth.name[0]}/color/{number}.jpg"
+
+
+def _write_rest_a(planned: Sequence[ClipTruth], folder: Path) -> None:
+    rows, others = [], 0
+    mirrored = next((truth for truth in planned if truth.apex_in_sheet), None)
+    for truth in planned:
+        others += truth.emotion == "others"
+        emotion = "Others" if truth.emotion == "others" and others == 1 else _WORDS.get(truth.emotion, truth.emotion)
+        video = truth.name[0].upper() if truth.name[0] == "j" else truth.name[0]
+        apex = truth.apex if truth.apex_in_sheet else _sheet_onset(truth)
+        offset = 0 if truth is mirrored else truth.offset
+        units = _CLASSES[truth.action_units]
+        rows.append((truth.subject, video, _sheet_onset(truth), apex, offset, units_cell(truth), units, emotion))
+    annotation = folder / "part_A" / "annotation"
+    annotation.mkdir(parents=True)
+    write_worksheets(annotation / SHEET_A, {"label": [HEADER_A, *rows], "Sheet2": [], "Sheet3": []})
+    header = (*HEADER_A[:6], "Expression type", HEADER_A[6])
+    every = [header, *((*row[:6], "Micro-expression", row[6]) for row in rows)]
+    write_worksheets(annotation / ALL_EXPRESSIONS, {"AU+Emotion": every})
+    for truth in planned:
+        depth = folder / TREE_A / truth.subject / truth.name[0] / "depth"
+        depth.mkdir(parents=True, exist_ok=True)
+        data = cv2.imencode(".png", np.full((8, 8), 700, np.uint16))[1].tobytes()
+        (depth / f"{truth.onset}.png").write_bytes(data)
+
+
+def _count(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    return str(number)
+
+
+def _frame_file_c(truth: ClipTruth, number: int) -> str:
+    return f"{TREE_C}/{truth.subject.removeprefix('c')}/{truth.name}/color/{number}.jpg"
+
+
+def _write_sheet_c(planned: Sequence[ClipTruth], folder: Path) -> None:
+    rows = [
+        (
+            int(truth.subject.removeprefix("c")),
+            int(truth.name),
+            truth.onset,
+            truth.offset,
+            _commas(truth, i),
+            truth.emotion,
+        )
+        for i, truth in enumerate(planned)
+    ]
+    (folder / "part_C").mkdir()
+    write_worksheets(folder / "part_C" / SHEET_C, {"mockCrimeME": [HEADER_C, *rows]})
+
+
+def _commas(truth: ClipTruth, position: int) -> object:
+    """Write action units with commas: a full-width one in some rows, one too many in others."""
+    if position % 3 == 0 and "+" in truth.action_units:
+        return truth.action_units.replace("+", "\uff0c")
+    text = truth.action_units.replace("+", ",")
+    return f"{text}," if position % 3 == 1 else units_cell(truth) if text.isdigit() else text
