@@ -274,15 +274,15 @@ def test_other_combinations_of_sources_are_refused(tree: Casme2Tree) -> None:
 
 
 def test_an_offset_beyond_the_last_frame_is_cut_and_told(tree: Casme2Tree) -> None:
-    tree.write_sheet([(*ROW[:5], 99, *ROW[6:])])
-    imported = read([tree.root])
-    assert imported.clips[0].offset == 86
-    assert any("frame 99 is beyond the last on disk; frame 86 is used" in note for note in imported.notes)
+    tree.write_sheet([_row((OFFSET, 99))])
+    clip, notes = _only(tree.root)
+    assert clip.offset == 86
+    assert any("frame 99 is beyond the last on disk; frame 86 is used" in note for note in notes)
 
 
 def test_a_spotted_apex_is_marked(tree: Casme2Tree) -> None:
-    tree.write_sheet([(*ROW[:4], "/", *ROW[5:])])
-    assert read([tree.root]).clips[0].apex_source == "midpoint"
-    spotted = read([tree.root], "spotted")
+    tree.write_sheet([_row((APEX, "/"))])
+    assert _only(tree.root)[0].apex_source == "midpoint"
+    spotted = casme2.read([tree.root], "spotted")
     assert spotted.clips[0].apex_source == "spotted"
     assert any("spotted by motion" in note for note in spotted.notes)
