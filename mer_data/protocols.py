@@ -11,14 +11,14 @@ from mer_data.schema import Clip
 
 @dataclass(frozen=True)
 class Fold:
-    """One held-out subject (or database).
+    """One held-out subject, or dataset.
 
     Attributes
     ----------
     protocol
         The protocol's name, for instance ``loso``.
     held_out
-        What is held out: a qualified subject.
+        What is held out: a qualified subject, or a dataset.
     train_ids, test_ids
         Clip ids, sorted. No subject is on both sides.
     """
@@ -31,20 +31,41 @@ class Fold:
 
 def loso(clips: Sequence[Clip]) -> tuple[Fold, ...]:
     """Leave one subject out: a fold per subject, in sorted order; every clip is tested exactly once."""
-    by_subject: defaultdict[str, list[str]] = defaultdict(list)
+    return _leave_out("loso", clips, lambda clip: clip.subject)
+
+
+def lodo(clips: Sequence[Clip]) -> tuple[Fold, ...]:
+    """Leave one dataset out: train on the others, test on one; a fold per source dataset, in sorted order."""
+    return _leave_out("lodo", clips, lambda clip: clip.dataset)
+
+
+def _leave_out(protocol: str, clips: Sequence[Clip], group: Callable[[Clip], str]) -> tuple[Fold, ...]:
+    by_group: defaultdict[str, list[str]] = defaultdict(list)
     for clip in clips:
-        by_subject[clip.subject].append(clip.id)
+        by_group[group(clip)].append(clip.id)
     everything = sorted(clip.id for clip in clips)
     folds = []
-    for subject in sorted(by_subject):
-        test = frozenset(by_subject[subject])
+    for held_out in sorted(by_group):
+        test = frozenset(by_group[held_out])
         train = tuple(clip_id for clip_id in everything if clip_id not in test)
-        folds.append(Fold("loso", subject, train, tuple(sorted(test))))
+        folds.append(Fold(protocol, held_out, train, tuple(sorted(test))))
     check(folds, clips)
     return tuple(folds)
 
 
-PROTOCOLS: Mapping[str, Callable[[Sequence[Clip]], tuple[Fold, ...]]] = {"loso": loso}
+PROTOCOLS: Mapping[str, Callable[[Sequence[Clip]], tuple[Fold, ...]]] = {"loso": loso, "lodo": lodo}
+
+
+def splits(folds: Iterable[Fold]) -> str:
+    """Folds as CSV text ``fold,role,clip``, for the eyes of others and for a checksum."""
+    lines = ["fold,role,clip"]
+    for fold in folds:
+        lines += [f"{fold.held_out},{role},{i}" for role, ids in _roles(fold) for i in ids]
+    return "\n".join(lines) + "\n"
+
+
+def _roles(fold: Fold) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return ("train", fold.train_ids), ("test", fold.test_ids)
 
 
 def check(folds: Iterable[Fold], clips: Sequence[Clip]) -> None:

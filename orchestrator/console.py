@@ -131,10 +131,11 @@ class Console:
                 oracle = (f"{one['uf1']:.4f}" for one in row["oracle"].values())
                 cells.append((f"{row['model']}{mark}{lack}", *_scores(row), *oracle))
             seeds = f", mean of {rows[0]['seeds']} seeds" if rows[0]["seeds"] > 1 else ""
+            held_out = {"loso": "subjects", "lodo": "datasets"}[rows[0]["protocol"]]
             whole = "" if all(row["complete"] for row in rows) else "NOT COMPLETE, "
             if rows[0]["missing_clips"]:
                 whole += f"{rows[0]['missing_clips']} CLIPS MISSING, "
-            title = f"{dataset}: {whole}{rows[0]['folds']} subjects held out in turn, last epoch, pooled{seeds}"
+            title = f"{dataset}: {whole}{rows[0]['folds']} {held_out} held out in turn, last epoch, pooled{seeds}"
             self.table(title, header, cells)
             for number, configuration in enumerate(changed, 1):
                 self._out.print(f"[{number}] the published recipe with {configuration}", markup=False)

@@ -198,6 +198,7 @@ def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) 
     pooled = per_subject.sum(1)  # [seeds, true, predicted]
     total = pooled.sum(0)
     there = metrics.classes_scored(total)
+    loso = one.protocol == "loso"
     planned = [job for job in one.planned if scope in ("all", job.held_out.split("/")[0])]
     return {
         "model": one.cell.model,
@@ -206,7 +207,7 @@ def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) 
         "configuration": one.cell.configuration,
         "scope": scope,
         "clips": int(pooled.sum((1, 2)).max()),
-        "folds": int((per_subject.sum((0, 2, 3)) > 0).sum()),
+        "folds": len({job.held_out for job in planned if job in one.done}),
         "seeds": len(pooled),
         "jobs_done": sum(job in one.done for job in planned),
         "jobs_planned": len(planned),
@@ -216,8 +217,9 @@ def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) 
         "uf1_seed_sd": float(metrics.uf1(pooled).std(ddof=1)) if len(pooled) > 1 else None,
         "uf1_interval": interval(per_subject, strata, metrics.uf1),
         "uar_interval": interval(per_subject, strata, metrics.uar),
-        "uf1_fold_mean": float(np.mean([metrics.fold_mean_uf1(seed) for seed in per_subject])),
-        "uar_fold_mean": float(np.mean([metrics.fold_mean_uar(seed) for seed in per_subject])),
+        # A subject is a fold only where one subject is held out.
+        "uf1_fold_mean": float(np.mean([metrics.fold_mean_uf1(s) for s in per_subject])) if loso else None,
+        "uar_fold_mean": float(np.mean([metrics.fold_mean_uar(s) for s in per_subject])) if loso else None,
         "classes": list(one.cohort.classes),
         "classes_scored": [name for name, present in zip(one.cohort.classes, there, strict=True) if present],
         "confusion": total.tolist(),

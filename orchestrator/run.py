@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mer_data.files import written_aside
 from mer_data.problems import BadInput, Problem
+from mer_data.protocols import splits
 from mer_data.store import Store
 from mer_models.spec import ModelSpec, models
 from orchestrator import leaderboard
@@ -57,6 +59,9 @@ def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str,
         _features(experiment, store, chosen, cluster, console)
         plan = make_plan(experiment, store)
         plan.save(out / "plan.json")
+        for name, folds in plan.folds.items():
+            with written_aside(out / f"splits-{name}.csv") as aside:
+                aside.write_text(splits(folds.values()), encoding="utf-8")
         for cohort in plan.cohorts.values():
             console.say(
                 f"{cohort.dataset}: {len(cohort.clip_ids)} clips of {len(set(cohort.subjects))} subjects, "

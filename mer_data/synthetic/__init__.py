@@ -13,6 +13,7 @@ from mer_data.synthetic.casme3 import make_casme3a, make_casme3c
 from mer_data.synthetic.casme_sq import make_casme_sq
 from mer_data.synthetic.dfme import make_dfme
 from mer_data.synthetic.fourdme import make_fourdme
+from mer_data.synthetic.megc2019 import make_megc2019
 from mer_data.synthetic.mmew import make_mmew
 from mer_data.synthetic.samm import make_samm
 from mer_data.synthetic.samm_lv import make_samm_lv
@@ -20,7 +21,7 @@ from mer_data.synthetic.smic import make_smic, make_smic_nir, make_smic_vis
 from mer_data.synthetic.twin import TRUTH, ClipTruth, Field, Progress, planted_flow, read_truth
 
 __all__ = (
-    "HEADER", "SHEET", "TRUTH", "TWINS",
+    "COMPOSITE_TWINS", "HEADER", "SHEET", "TRUTH", "TWINS",
     "ClipTruth", "Field", "Progress", "make_casme2", "planted_flow", "read_truth",
 )  # fmt: skip
 
@@ -41,3 +42,7 @@ TWINS: Mapping[str, Callable[..., None]] = {
     "4dme": make_fourdme,
     "dfme": make_dfme,
 }
+
+# A function (dest, *, seed, size=..., length=..., progress=None) for each published list: below dest, a twin for each
+# of its datasets, each with an importer of its own.
+COMPOSITE_TWINS: Mapping[str, Callable[..., None]] = {"megc2019": make_megc2019}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mer_data.protocols import PROTOCOLS, Fold, check, loso
+from mer_data.protocols import PROTOCOLS, Fold, check, lodo, loso, splits
 from mer_data.schema import Clip
 
 people = st.tuples(st.sampled_from(["casme2", "smic", "samm"]), st.integers(1, 5)).map(lambda p: f"{p[0]}/{p[1]}")
@@ -133,3 +133,18 @@ def test_check_catches_broken_folds(change: str) -> None:
 def test_one_subject_cannot_be_left_out() -> None:
     with pytest.raises(Exception, match="subject"):
         loso(clips_of({"samm/006": 3}))
+
+
+def test_lodo_holds_out_one_dataset_in_turn() -> None:
+    clips = clips_of({"samm/006": 3, "samm/007": 1, "casme2/sub01": 2})
+    folds = lodo(clips)
+    assert [fold.held_out for fold in folds] == ["casme2", "samm"]
+    assert all(clip_id.startswith(fold.held_out) for fold in folds for clip_id in fold.test_ids)
+    assert not any(clip_id.startswith(fold.held_out) for fold in folds for clip_id in fold.train_ids)
+
+
+def test_splits_name_every_clip_once_per_fold() -> None:
+    clips = clips_of({"samm/006": 3, "samm/007": 1})
+    lines = splits(loso(clips)).splitlines()
+    assert lines[0] == "fold,role,clip"
+    assert len(lines) == len(set(lines)) == 1 + 2 * 4

@@ -187,3 +187,18 @@ def test_a_ledger_file_holds_clips_and_logits_only(blob_store: Store, ledger: Le
     table = read_table(ledger.root / f"{plan.jobs[0].id}.arrow", "")
     assert table.column_names == ["clip", "array"]
     assert not any(name.encode() in b"".join(table.schema.metadata.values()) for name in plan.cohorts["blobs"].classes)
+
+
+def test_leaving_datasets_out_is_scored_per_dataset(blob_store: Store, ledger: Ledger) -> None:
+    plan = plan_for(blob_store, protocol="lodo")
+    assert [job.held_out for job in plan.jobs] == ["casme2", "samm"]
+    commit(plan, ledger, right)
+    rows = document(plan, ledger)["rows"]
+    assert [(row["scope"], row["folds"], row["clips"]) for row in rows] == [
+        ("all", 2, 24),
+        ("casme2", 1, 12),
+        ("samm", 1, 12),
+    ]
+    write_blobs(blob_store, "one", [clip for clip in blob_clips() if clip.dataset == "samm"])
+    with pytest.raises(BadInput, match="none can be left out"):
+        plan_for(blob_store, protocol="lodo", datasets=["one"])
