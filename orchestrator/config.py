@@ -54,7 +54,7 @@ class DatasetChoice(_Strict):
         A published list that says which clips take part and what their classes are.
     """
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
     classes: str = "3-class"
     union: Annotated[list[str], *_Several] | None = None
     clip_list: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,14 +46,14 @@ class Advance:
         note
             What is being worked on.
         seconds_left
-            A better estimate than the mean rate so far, if the caller has one.
+            A better estimate than the mean rate so far, if the caller has one; NaN if nobody can tell yet.
         """
         self._done += count
         now = time.monotonic()
         rate = self._done / max(now - self._start, 1e-9)
         left = (self._total - self._done) / rate if seconds_left is None and self._done else seconds_left
         status = f"{rate:.1f} {self._unit}/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.0f} s for each"
-        if self._done < self._total and left is not None:
+        if self._done < self._total and left is not None and not math.isnan(left):
             status += f", {duration(left)} left"
         if note:
             status = f"{note}; {status}"

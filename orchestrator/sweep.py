@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
@@ -161,11 +162,11 @@ class _Watch(tune.Callback):
         model, dataset = cell
         return f"{model} on {dataset} {self._of[cell] - self._left[cell]}/{self._of[cell]}"
 
-    def _seconds_left(self) -> float | None:
-        """From the mean time of each model's folds; None while a model has not finished any."""
+    def _seconds_left(self) -> float:
+        """From the mean time of each model's folds; NaN while a model has not finished any."""
         total = 0.0
         for cell, left in self._left.items():
             if left and not self._took[cell]:
-                return None
+                return math.nan
             total += left * sum(self._took[cell]) / max(len(self._took[cell]), 1)
         return total / self._slots
