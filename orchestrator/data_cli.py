@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,14 @@ _store = click.option(
     show_default=True,
     help="The store's folder.",
 )
+_apex = click.option(
+    "--apex",
+    type=click.Choice(["midpoint", "spotted"]),
+    default="midpoint",
+    show_default=True,
+    help="For clips whose sheet gives no apex: the middle frame, or the frame of most motion.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 
 
 @click.group()
@@ -32,13 +42,7 @@ def data() -> None:
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_store
 @click.option("--name", help="Its name in the store. [default: the format's]")
-@click.option(
-    "--apex",
-    type=click.Choice(["midpoint", "spotted"]),
-    default="midpoint",
-    show_default=True,
-    help="For clips whose sheet gives no apex: the middle frame, or the frame of most motion.",
-)
+@_apex
 def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | None, apex: ApexRule) -> None:
     """Read a dataset into the store.
 
@@ -76,12 +80,12 @@ def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed
 
 @data.command(name="list")
 @_store
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+@_json
 def list_(store: Path, as_json: bool) -> None:
     """What the store has."""
     document = {"datasets": _contents(store)}
     if as_json:
-        click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        click.echo(_dump(document))
         return
     rows = [
         (
@@ -94,6 +98,73 @@ def list_(store: Path, as_json: bool) -> None:
         for one in document["datasets"]
     ]
     Console().table(f"Datasets in {store}", ("dataset", "clips", "subjects", "emotions", "features (clips)"), rows)
+
+
+@data.command()
+@click.argument("format_", metavar="FORMAT")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_apex
+@_json
+def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, as_json: bool) -> int:
+    """Check a dataset without importing it.
+
+    Reads it as `mer data import` does, compares its counts with the published ones, and looks at the onset and apex
+    frames of every clip.
+    """
+    from mer_data.doctor import by_kind, examine
+    from mer_data.formats import read_format
+    from mer_data.problems import BadInput
+
+    console = Console(json=as_json)
+    asked: dict[str, Any] = {"format": format_, "sources": [str(path) for path in sources]}
+    try:
+        imported = read_format(format_, sources, apex)
+    except BadInput as error:
+        # A spoiled tree can have hundreds of problems of three kinds; the kinds are what its owner has to repair.
+        for line in by_kind(error.problems):
+            click.echo(line, err=True)
+        if as_json:
+            problems = [asdict(problem) for problem in error.problems]
+            click.echo(_dump({**asked, "usable": False, "problems": problems}))
+        return 2
+    with console.progress(f"frames of {format_}", len(imported.clips), "clips") as progress:
+        findings = examine(imported, format_, progress.advance)
+    rule = ["--apex", apex] if apex != "midpoint" else []
+    following = shlex.join(["mer", "data", "import", format_, *asked["sources"], "--name", format_, *rule])
+    if as_json:
+        click.echo(_dump({**asked, "usable": True, **findings.document(), "next": following}))
+    else:
+        rows = [
+            (name, str(here), " or ".join(map(str, known)) or "-", "differs" if known and here not in known else "")
+            for name, here, known in findings.counts()
+        ]
+        console.table(format_, ("", "here", "published", ""), rows)
+        click.echo(f"source: {imported.source}")
+        for line in findings.remarks():
+            click.echo(line)
+        click.echo(f"next: {following}", err=True)
+    return 1 if findings.unreadable else 0
+
+
+@data.command()
+@click.argument("dataset")
+@click.argument("file", metavar="FILE.png", type=click.Path(dir_okay=False, path_type=Path))
+@_store
+@click.option("--clips", type=click.IntRange(1, 200), default=12, show_default=True, help="How many rows at most.")
+def contact(dataset: str, file: Path, store: Path, clips: int) -> None:
+    """Draw a contact sheet: onset, apex and features of a few clips.
+
+    The emotions of DATASET take turns, so that each has its rows.
+    """
+    from mer_data.contact import contact_sheet, save
+    from mer_data.store import Store
+
+    save(contact_sheet(Store(store), dataset, clips), file)
+    Console().say(f"{dataset}: a contact sheet, now in {file}")
+
+
+def _dump(document: Any) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False)
 
 
 def _contents(root: Path) -> list[dict[str, Any]]:

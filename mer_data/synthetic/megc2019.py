@@ -1,0 +1,140 @@
+"""The twin of the MEGC 2019 composite: CASME II, SMIC and SAMM with the clips of the published list.
+
+::
+
+    DEST/CASME2   DEST/SMIC   DEST/SAMM   each in its dataset's own layout, with a truth.json of its own
+
+The list tells the class of a clip, not its emotion; that is drawn. CASME II and SAMM have a few clips that the list
+leaves out, as the real ones do, among them the only clips of three people.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mer_data.composites import published
+from mer_data.problems import BadInput, Problem
+from mer_data.synthetic import casme2, samm, smic
+from mer_data.synthetic.casting import ClipTruth, plan_named, share_out
+from mer_data.synthetic.twin import Progress
+
+__all__ = ("FOLDERS", "LEFT_OUT", "make_megc2019")
+
+# Dataset to the folder that holds its twin.
+FOLDERS = {"casme2": "CASME2", "smic": "SMIC", "samm": "SAMM"}
+
+# Clips beside those of the list. Nobody of CASME II's sub10 and sub18 and of SAMM's 025 is in it.
+LEFT_OUT = {
+    "casme2/sub01/EP03_02": "others",
+    "casme2/sub09/EP02_02f": "fear",
+    "casme2/sub10/EP11_01": "others",
+    "casme2/sub10/EP12_01f": "others",
+    "casme2/sub17/EP15_01": "sadness",
+    "casme2/sub18/EP08_01": "others",
+    "samm/006/006_4_1": "others",
+    "samm/025/025_3_1": "others",
+    "samm/025/025_4_2": "others",
+    "samm/037/037_4_1": "others",
+}
+# The emotions of each class; where there are several, they have the dataset's proportions.
+_EMOTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "casme2": {"negative": ("disgust", "repression"), "positive": ("happiness",), "surprise": ("surprise",)},
+    "samm": {
+        "negative": ("anger", "contempt", "disgust", "fear", "sadness"),
+        "positive": ("happiness",),
+        "surprise": ("surprise",),
+    },
+    "smic": {"negative": ("negative",), "positive": ("positive",), "surprise": ("surprise",)},
+}
+_PROPORTIONS = {"casme2": casme2.PROPORTIONS, "samm": samm.PROPORTIONS, "smic": smic.PROPORTIONS}
+
+
+def make_megc2019(
+    dest: Path,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = (64, 76),
+    length: tuple[int, int] = (10, 16),
+    progress: Progress | None = None,
+) -> None:
+    """Write twins of CASME II, SMIC-HS and SAMM that hold the 442 clips of MEGC 2019, and a few others.
+
+    Each of the three folders appears when it is complete; see :func:`mer_data.synthetic.twin.draw`.
+
+    Parameters
+    ----------
+    dest
+        A folder that does not exist or is empty.
+    seed
+        Another seed draws other faces, emotions, motions and intervals; names and classes are the list's.
+    size
+        Width and height of the smallest crop in pixels; the largest is 1.21 times as large.
+    length
+        The least and the greatest distance from onset to offset in frames; at least 4.
+    progress
+        Called with the clips done and the clips in all, of the three together.
+
+    Raises
+    ------
+    BadInput
+        If `dest` is in use, or the numbers make no dataset.
+    """
+    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+        raise BadInput(Problem(str(dest), "exists and is not empty", "name a new folder"))
+    plans = _plans(seed, size, length)
+    total, before = sum(map(len, plans.values())), 0
+    for dataset, planned in plans.items():
+        advance = _part_of(progress, before, total) if progress else None
+        _write(dataset, dest / FOLDERS[dataset], planned, seed, advance)
+        before += len(planned)
+
+
+def _plans(seed: int, size: tuple[int, int], length: tuple[int, int]) -> dict[str, list[ClipTruth]]:
+    """Plan the clips of each dataset."""
+    roles = {dataset: _roles(dataset, seed) for dataset in FOLDERS}
+    people = {dataset: len({subject for subject, _ in clips}) for dataset, clips in roles.items()}
+    castings = {
+        "casme2": casme2.casting(people["casme2"], len(roles["casme2"]), size, length),
+        "smic": smic.casting("smic", 1, people["smic"], smic.PROPORTIONS, size, length),
+        "samm": samm.casting("samm", people["samm"], len(roles["samm"]), size, length),
+    }
+    return {dataset: plan_named(castings[dataset], roles[dataset], seed) for dataset in FOLDERS}
+
+
+def _roles(dataset: str, seed: int) -> dict[tuple[str, str], str]:
+    """Give each clip of a dataset its emotion: subject and name to emotion."""
+    rng = np.random.default_rng([seed, zlib.crc32(f"{dataset} megc2019".encode())])
+    classes = {_key(clip_id): label for clip_id, label in published("megc2019").items() if _is_of(dataset, clip_id)}
+    roles = {_key(clip_id): emotion for clip_id, emotion in LEFT_OUT.items() if _is_of(dataset, clip_id)}
+    for label, words in _EMOTIONS[dataset].items():
+        alike = [key for key, other in classes.items() if other == label]
+        counts = share_out({word: _PROPORTIONS[dataset][word] for word in words}, len(alike), words)
+        drawn = rng.permutation([word for word, count in counts.items() for _ in range(count)]).tolist()
+        roles |= dict(zip(alike, drawn, strict=True))
+    return roles
+
+
+def _is_of(dataset: str, clip_id: str) -> bool:
+    return clip_id.startswith(f"{dataset}/")
+
+
+def _key(clip_id: str) -> tuple[str, str]:
+    _, subject, name = clip_id.split("/")
+    return subject, name
+
+
+def _write(dataset: str, dest: Path, planned: Sequence[ClipTruth], seed: int, progress: Progress | None) -> None:
+    if dataset == "smic":
+        smic.write(dest, "HS", planned, seed=seed, progress=progress)
+    else:
+        write = {"casme2": casme2.write, "samm": samm.write}[dataset]
+        write(dest, planned, seed=seed, progress=progress)
+
+
+def _part_of(progress: Progress, before: int, total: int) -> Progress:
+    """Report the progress of one dataset as that of the three."""
+    return lambda done, _: progress(before + done, total)
