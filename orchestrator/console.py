@@ -36,7 +36,7 @@ class Advance:
         self._done = 0
         self._start = self._said = time.monotonic()
 
-    def advance(self, count: int, note: str = "", seconds_left: float | None = None) -> None:
+    def advance(self, count: int, note: str = "", seconds_left: float | None = None, total: int | None = None) -> None:
         """Count work as done.
 
         Parameters
@@ -47,7 +47,10 @@ class Advance:
             What is being worked on.
         seconds_left
             A better estimate than the mean rate so far, if the caller has one; NaN if nobody can tell yet.
+        total
+            How much there is in all, if that was not known at the start.
         """
+        self._total = total or self._total
         self._done += count
         now = time.monotonic()
         rate = self._done / max(now - self._start, 1e-9)
@@ -59,7 +62,7 @@ class Advance:
             status = f"{note}; {status}"
         if self._bar:
             bar, task = self._bar
-            bar.update(task, completed=self._done, status=status)
+            bar.update(task, completed=self._done, total=self._total, status=status)
         elif now - self._said >= _SECONDS_BETWEEN_LINES or self._done == self._total:
             self._said = now
             print(
@@ -94,7 +97,7 @@ class Console:
     def progress(self, title: str, total: int, unit: str) -> Iterator[Advance]:
         """A progress bar on a terminal, a line every few seconds elsewhere."""
         if not self._err.is_terminal:
-            self.say(f"{title}: 0/{total} {unit}")
+            self.say(f"{title}: 0/{total} {unit}" if total else title)
             yield Advance(title, total, unit, None)
             return
         columns = (

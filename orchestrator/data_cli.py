@@ -32,6 +32,9 @@ _apex = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 
 
+_NOTES = 10  # notes that an import prints
+
+
 @click.group()
 def data() -> None:
     """Import, make and list datasets."""
@@ -46,7 +49,8 @@ def data() -> None:
 def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | None, apex: ApexRule) -> None:
     """Read a dataset into the store.
 
-    FORMAT is casme2 (the official sheet and frame folders) or htnet (the 28 x 28 flow maps that STSTNet and HTNet
+    FORMAT is casme, casme2, casme_sq, casme3a, casme3c, samm, samm_lv, smic, smic_vis, smic_nir, mmew, 4dme or dfme
+    (the dataset as it is distributed: sheet and frame folders), or htnet (the 28 x 28 flow maps that STSTNet and HTNet
     published: a folder and its label sheet, or the tree of folds).
     """
     from mer_data.formats import import_dataset
@@ -55,8 +59,10 @@ def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | No
     name = name or format_
     console = Console()
     imported = import_dataset(format_, sources, Store(store), name, apex)
-    for note in imported.notes:
+    for note in imported.notes[:_NOTES]:
         console.warn(note)
+    if len(imported.notes) > _NOTES:
+        console.warn(f"... and {len(imported.notes) - _NOTES} more notes, kept in {store / name / 'dataset.json'}")
     clips = imported.clips
     console.say(f"{name}: {len(clips)} clips of {len({clip.subject for clip in clips})} subjects, now in {store}")
 
@@ -70,12 +76,15 @@ def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | No
 def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed: int) -> None:
     """Write a synthetic dataset.
 
-    It has the layout of FORMAT; its faces are drawn, and its motion is known.
+    It has the layout of FORMAT, as for `mer data import`; its faces are drawn, and its motion is known. FORMAT megc2019
+    makes CASME II, SMIC and SAMM with the 442 clips of that composite.
     """
+    from mer_data.synthetic import TWINS
     from orchestrator.twins import draw
 
     draw(format_, dest, subjects=subjects, clips=clips, seed=seed, console=Console())
-    click.echo(f"next: mer data import {format_} {dest} --name {format_}_synthetic", err=True)
+    if format_ in TWINS:
+        click.echo(f"next: mer data import {format_} {dest} --name {format_}_synthetic", err=True)
 
 
 @data.command(name="list")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 from mer_data.formats import import_dataset
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.store import Store
-from mer_data.synthetic import TWINS
+from mer_data.synthetic import COMPOSITE_TWINS, TWINS
 from orchestrator.console import Console
 
 SYNTHETIC = "casme2_synthetic"
@@ -22,21 +21,23 @@ def draw(format_: str, dest: Path, *, subjects: int | None, clips: int | None, s
     BadInput
         If there is no twin of that format, or `dest` holds files.
     """
-    if format_ not in TWINS:
-        raise BadInput(Problem(format_, "no synthetic dataset of this format", did_you_mean(format_, TWINS)))
-    make = TWINS[format_]
-    real = inspect.signature(make).parameters
-    subjects = real["subjects"].default if subjects is None else subjects
-    clips = real["clips"].default if clips is None else clips
-    with console.progress("drawing", clips, "clips") as progress:
+    makers = {**TWINS, **COMPOSITE_TWINS}
+    if format_ not in makers:
+        raise BadInput(Problem(format_, "no synthetic dataset of this format", did_you_mean(format_, makers)))
+    wanted = {name: count for name, count in (("subjects", subjects), ("clips", clips)) if count is not None}
+    if wanted and format_ in COMPOSITE_TWINS:
+        raise BadInput(
+            Problem(format_, "its clips are those of the published list", "leave --subjects and --clips out")
+        )
+    with console.progress("drawing", 0, "clips") as progress:
         done = 0
 
         def advance(now: int, total: int) -> None:
             nonlocal done
-            progress.advance(now - done)
+            progress.advance(now - done, total=total)
             done = now
 
-        make(dest, subjects=subjects, clips=clips, seed=seed, progress=advance)
+        makers[format_](dest, **wanted, seed=seed, progress=advance)
 
 
 def add_synthetic(store: Store, folder: Path, console: Console) -> None:
