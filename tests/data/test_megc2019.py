@@ -12,7 +12,7 @@ from mer_data.labels import SCHEMES
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
 from mer_data.store import Store
-from mer_data.synthetic import COMPOSITE_TWINS, read_truth
+from mer_data.synthetic import COMPOSITE_TWINS, ClipTruth, read_truth
 from mer_data.synthetic.megc2019 import FOLDERS, LEFT_OUT
 
 SMALL = {"size": (48, 56), "length": (6, 8)}
@@ -66,7 +66,7 @@ def test_emotions_have_the_proportions_of_the_datasets(clips: list[Clip]) -> Non
 
 
 def test_clips_come_out_as_they_were_planted(composite: Path, clips: list[Clip]) -> None:
-    truths = {}
+    truths: dict[str, ClipTruth] = {}
     for folder in FOLDERS.values():
         truths |= read_truth(composite / folder)
     assert set(truths) == {clip.id for clip in clips}
