@@ -142,6 +142,10 @@ class _Watch(tune.Callback):
         self._took: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self.training_seconds = 0.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks to restore an experiment, which is not how runs resume here."""
+        return {}
+
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count a finished trial."""
         job = self._plan.job[trial.config["job"]]

@@ -309,3 +309,15 @@ def test_a_union_runs_on_the_features_of_its_members(ray_session: None, tmp_path
     assert mer("run", tmp_path / "e.yaml", "--set", "models=[ststnet]", "--out", tmp_path / "runs/e") == 0
     plan = Plan.load(tmp_path / "runs/e/plan.json")
     assert len(Ledger(tmp_path / "runs/e/ledger").ids()) == len(plan.jobs) == 6
+
+
+def test_a_terminal_gets_a_progress_bar(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("COLUMNS", "120")
+    changes = ["--set", "models=[majority]", "--set", "recipes={}", "--out", tmp_path / "runs/bar"]
+    assert mer("run", finished / "small.yaml", *changes) == 0
+    errors = capsys.readouterr().err
+    assert "━" in errors
+    assert "majority on blobs 6/6" in errors
