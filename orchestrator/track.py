@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +35,10 @@ def ui_command(out: Path) -> str:
     """How to see the runs in a browser on this machine; a tracking server of the user's own has its own page."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return "the page of your tracking server (MLFLOW_TRACKING_URI)"
-    return f"mlflow ui --backend-store-uri {shlex.quote(tracking_uri(out))} --host 127.0.0.1"
+    program = "mlflow"
+    if shutil.which(program) is None:  # not on the path: it is beside this Python, in its virtual environment
+        program = shlex.quote(str(Path(sys.executable).with_name(program)))
+    return f"{program} ui --backend-store-uri {shlex.quote(tracking_uri(out))} --host 127.0.0.1"
 
 
 def sync(plan: Plan, scored: Sequence[Scored], out: Path) -> None:
