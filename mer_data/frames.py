@@ -96,3 +96,21 @@ def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
     if image is None:
         raise BadInput(Problem(where, "is not a readable image", "restore the file from the original"))
     return np.asarray(image, np.uint8)
+
+
+def crop(image: npt.NDArray[np.uint8], box: tuple[int, int, int, int] | None, where: str) -> npt.NDArray[np.uint8]:
+    """The part of an image inside a box (left, top, width, height); the image itself without a box.
+
+    Raises
+    ------
+    BadInput
+        If the box leaves the image; `where` is the file to name.
+    """
+    if box is None:
+        return image
+    left, top, width, height = box
+    rows, columns = image.shape[:2]
+    if left + width > columns or top + height > rows:
+        what = f"is {columns}x{rows}, and the clip's face box reaches to {left + width}x{top + height}"
+        raise BadInput(Problem(where, what, "import the dataset again"))
+    return np.ascontiguousarray(image[top : top + height, left : left + width])

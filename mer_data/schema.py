@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
 
 import pyarrow as pa
 
@@ -27,6 +28,8 @@ SCHEMA = pa.schema(
         pa.field("action_units", pa.string()),
         pa.field("fps", pa.float32()),
         pa.field("frames", pa.string()),
+        pa.field("face", pa.list_(pa.int32(), 4)),
+        pa.field("landmarks", pa.list_(pa.float32(), 10)),
     ]
 )
 
@@ -55,6 +58,12 @@ class Clip:
         Frames per second of the recording.
     frames
         The folder that holds the frames, relative to the dataset's frame root, with forward slashes.
+    face
+        Left, top, width and height of the box that every frame of the clip is cropped to, in pixels; None if the
+        frames are used as they are.
+    landmarks
+        x and y of left eye, right eye, nose, left and right corner of the mouth, as seen in the picture, in pixels of
+        the uncropped frame.
     """
 
     dataset: str
@@ -68,6 +77,8 @@ class Clip:
     action_units: str | None = None
     fps: float | None = None
     frames: str | None = None
+    face: tuple[int, int, int, int] | None = None
+    landmarks: tuple[float, ...] | None = None
 
     @property
     def id(self) -> str:
@@ -82,7 +93,12 @@ def to_table(clips: Sequence[Clip]) -> pa.Table:
 
 def from_table(table: pa.Table) -> tuple[Clip, ...]:
     """Clips from an Arrow table written by :func:`to_table`."""
-    return tuple(Clip(**row) for row in table.cast(SCHEMA).to_pylist())
+    return tuple(_clip(row) for row in table.cast(SCHEMA).to_pylist())
+
+
+def _clip(row: dict[str, Any]) -> Clip:
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in row.items()}
+    return Clip(**values)
 
 
 def find_problems(clips: Iterable[Clip], where: str) -> list[Problem]:
@@ -110,6 +126,10 @@ def find_problems(clips: Iterable[Clip], where: str) -> list[Problem]:
             problems.append(Problem(at, f"subject {clip.subject!r} is not of the form {clip.dataset}/NAME"))
         if clip.fps is not None and not 0 < clip.fps < math.inf:
             problems.append(Problem(at, f"{clip.fps} frames per second"))
+        if clip.face is not None and (min(clip.face) < 0 or min(clip.face[2:]) < 1):
+            problems.append(Problem(at, f"face box {clip.face} is not left, top, width, height"))
+        if clip.landmarks is not None and not (len(clip.landmarks) == 10 and all(map(math.isfinite, clip.landmarks))):
+            problems.append(Problem(at, "landmarks are not five points x, y"))
         problems += _frame_problems(clip, at)
     for clip_id, count in Counter(clip.id for clip in clips).items():
         if count > 1:

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_data.arrow_files import read_arrays, read_table, write_arrays, write_table
-from mer_data.features.spec import FeatureSpec
+from mer_data.features.spec import FeatureSpec, shape_of
 from mer_data.files import beside, read, write_json
 from mer_data.hashing import digest, digest_bytes
 from mer_data.problems import BadInput, Problem, did_you_mean
@@ -95,7 +95,7 @@ class Feature:
         self.source: str = manifest["source"]
         self.key: str = manifest["key"]
         self.channels: tuple[str, ...] = tuple(self.definition["channels"])
-        self.shape: tuple[int, ...] = (len(self.channels), *self.definition["size"])
+        self.shape: tuple[int, ...] = shape_of(self.channels, self.definition["size"])
         self.dtype = np.dtype(self.definition["dtype"])
         self.shards = tuple(Shard(**shard) for shard in manifest["shards"])
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 Arrays: TypeAlias = tuple[npt.NDArray[Any], ...]
 
@@ -35,10 +35,21 @@ class Recipe:
         Clips per step; the last batch of an epoch may be smaller.
     order
         ``shuffled`` anew every epoch, or ``by-class``: sorted by class and never shuffled.
-    optimizer, lr, weight_decay
-        The optimizer and its settings; the learning rate is constant.
+    optimizer, lr, momentum, weight_decay
+        The optimizer and its settings. Momentum is that of ``sgd``; weight decay is added to the gradient (L2).
+    step_every, step_factor, step_unit
+        The learning rate is multiplied by `step_factor` after every `step_every` epochs or optimizer steps; 0 keeps it
+        constant.
     loss
-        The training loss.
+        ``cross-entropy``; ``focal`` with gamma 2; ``balanced``: focal, weighted by 1 - (share of the class in the
+        batch) / 10; ``cosine``: 1 - the true class's component of the L2-normalised logits.
+    penalty
+        Weight of the network's own penalty, added to the loss; for networks that define ``with_penalty``.
+    balance
+        ``oversample`` draws random duplicates of training clips, once per fold, until every class has as many as the
+        largest.
+    augment
+        ``mirror`` mirrors half of each batch left to right, the horizontal component of the motion with its sign.
     keep_every
         Test logits are kept after every `keep_every`-th epoch and after the last one.
     """
@@ -46,18 +57,28 @@ class Recipe:
     epochs: int
     batch_size: int = 64
     order: Literal["shuffled", "by-class"] = "shuffled"
-    optimizer: Literal["adam"] = "adam"
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
     lr: float = 1e-3
+    momentum: float = 0.0
     weight_decay: float = 0.0
-    loss: Literal["cross-entropy"] = "cross-entropy"
+    step_every: int = 0
+    step_factor: float = 0.1
+    step_unit: Literal["epoch", "step"] = "epoch"
+    loss: Literal["cross-entropy", "focal", "balanced", "cosine"] = "cross-entropy"
+    penalty: float = 0.0
+    balance: Literal["none", "oversample"] = "none"
+    augment: Literal["none", "mirror"] = "none"
     keep_every: int = 1
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "keep_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
-        if not 0 < self.lr < math.inf or not 0 <= self.weight_decay < math.inf:
-            raise ValueError("lr must be positive, weight_decay not negative, both finite")
+        for name in ("momentum", "weight_decay", "step_every", "penalty"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must not be negative, and finite")
+        if not 0 < self.lr < math.inf or not 0 < self.step_factor < math.inf:
+            raise ValueError("lr and step_factor must be positive and finite")
 
     def kept_epochs(self) -> list[int]:
         """The epochs after which test logits are kept, counted from 1; the last epoch is always among them."""
@@ -79,23 +100,23 @@ class InputSpec:
     feature
         The feature's name in the store.
     channels
-        The channels the network takes, in its order.
+        The channels the network takes, in its order; empty for a feature without named channels.
     size
-        Height and width in pixels.
+        The other axes: height and width in pixels for maps.
     scale, shift
         The network sees ``stored value * scale + shift``.
     """
 
     feature: str
     channels: tuple[str, ...]
-    size: tuple[int, int]
+    size: tuple[int, ...]
     scale: float = 1.0
     shift: float = 0.0
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one clip: channels, height, width."""
-        return (len(self.channels), *self.size)
+        """Shape of one clip: named channels first, if there are any, then `size`."""
+        return (*((len(self.channels),) if self.channels else ()), *self.size)
 
 
 @dataclass(frozen=True)
@@ -152,6 +173,29 @@ class Published:
     source: str
 
 
+State: TypeAlias = "Mapping[str, Tensor]"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How a published checkpoint of a network is read; see :mod:`mer_models.weights`.
+
+    Attributes
+    ----------
+    classifier
+        The published key of the last layer's weight, whose first axis is the number of classes; empty for a network
+        without classes.
+    shapes
+        Number of classes to the shape of every published key.
+    convert
+        A published state dict of those keys and shapes to one of our network.
+    """
+
+    classifier: str
+    shapes: Callable[[int], Mapping[str, tuple[int, ...]]]
+    convert: Callable[[State], dict[str, Tensor]]
+
+
 # fit(spec, arrays, recipe, seed, device) -> outcome. A network's is `train.fit`; a baseline brings its own.
 Fit: TypeAlias = "Callable[[ModelSpec, FoldArrays, Recipe, int, str], Outcome]"
 
@@ -178,6 +222,12 @@ class ModelSpec:
         Scores from the literature.
     deviations
         Where ours differs from the original, in sentences.
+    dead
+        Parameters that get no gradient, as in the original: parts of its state dict's keys.
+    groups
+        A network and the recipe to the optimizer's parameter groups, for recipes with more than one learning rate.
+    reference
+        How a published checkpoint of this network is read, if its keys are known.
     gpu_share
         The part of a GPU that one fold takes, a power of two.
     """
@@ -190,6 +240,9 @@ class ModelSpec:
     build: Callable[[int], nn.Module] | None = None
     published: tuple[Published, ...] = ()
     deviations: tuple[str, ...] = ()
+    dead: tuple[str, ...] = ()
+    groups: Callable[[nn.Module, Recipe], list[dict[str, Any]]] | None = None
+    reference: Reference | None = None
     gpu_share: float = 0.125
 
     def code_digest(self) -> str:
@@ -203,6 +256,16 @@ class ModelSpec:
         for maker in makers:
             _collect_sources(maker.__module__, sources)
         return hashlib.sha256("\0".join(sources[name] for name in sorted(sources)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network that makes features for other networks and is not trained here; `build` ignores its argument."""
+
+    name: str
+    paper: str
+    build: Callable[[int], nn.Module]
+    reference: Reference
 
 
 def _collect_sources(module: str, sources: dict[str, str]) -> None:
@@ -226,6 +289,7 @@ def _collect_sources(module: str, sources: dict[str, str]) -> None:
 
 
 _REGISTRY: dict[str, ModelSpec] = {}
+_EXTRACTORS: dict[str, Extractor] = {}
 
 
 def register(spec: ModelSpec) -> ModelSpec:
@@ -242,6 +306,12 @@ def register(spec: ModelSpec) -> ModelSpec:
     return spec
 
 
+def register_extractor(extractor: Extractor) -> Extractor:
+    """Add a feature extractor, by its name."""
+    _EXTRACTORS[extractor.name] = extractor
+    return extractor
+
+
 @cache
 def _import_all() -> None:
     package = Path(__file__).parent
@@ -253,3 +323,9 @@ def models() -> Mapping[str, ModelSpec]:
     """Every registered model by name. The first call imports PyTorch."""
     _import_all()
     return dict(sorted(_REGISTRY.items()))
+
+
+def extractors() -> Mapping[str, Extractor]:
+    """Every feature extractor by name. The first call imports PyTorch."""
+    _import_all()
+    return dict(sorted(_EXTRACTORS.items()))

@@ -86,8 +86,9 @@ def _gather(work: Work, inputs: tuple[InputSpec, ...], clip_ids: tuple[str, ...]
     arrays = []
     for one in inputs:
         members = [_open(work.store, name, one.feature, key) for name, key in work.feature_keys[one.feature].items()]
+        gathered = gather(members, clip_ids)
         channels = [members[0].channels.index(channel) for channel in one.channels]
-        arrays.append(gather(members, clip_ids)[:, channels])
+        arrays.append(gathered[:, channels] if channels else gathered)
     return tuple(arrays)
 
 

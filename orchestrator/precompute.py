@@ -13,8 +13,8 @@ from ray.util import ActorPool
 
 from mer_data.arrow_files import write_arrays
 from mer_data.features import FEATURES
-from mer_data.features.spec import FeatureSpec
-from mer_data.frames import decode, inside, list_frames, pick
+from mer_data.features.spec import ClipFrames, FeatureSpec
+from mer_data.frames import crop, decode, inside, list_frames, pick
 from mer_data.hashing import digest, digest_bytes
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
@@ -22,18 +22,40 @@ from mer_data.store import Dataset, Shard, Store
 from orchestrator.console import Console
 from orchestrator.runtime import Cluster
 
-Paths = tuple[Path, ...]
+
+@dataclass(frozen=True)
+class ClipWork:
+    """One clip, and the numbers and files of the frames that a feature needs of it."""
+
+    clip: Clip
+    numbers: tuple[int, ...]
+    paths: tuple[Path, ...]
+
+    def read(self) -> ClipFrames:
+        """Read the frames, cropped to the clip's face box.
+
+        Raises
+        ------
+        BadInput
+            If a frame is not an image, or the face box leaves it.
+        """
+        clip = self.clip
+        images = [crop(decode(path.read_bytes(), str(path)), clip.face, str(path)) for path in self.paths]
+        landmarks = None
+        if clip.landmarks is not None:
+            corner = clip.face[:2] if clip.face else (0, 0)
+            landmarks = np.asarray(clip.landmarks, np.float32).reshape(5, 2) - np.asarray(corner, np.float32)
+        return ClipFrames(images, self.numbers, clip.onset or 0, clip.apex or 0, landmarks)
 
 
 @dataclass(frozen=True)
 class ShardWork:
-    """One subject's clips, their frame files, and where the shard goes."""
+    """One subject's clips, and where their shard goes."""
 
     feature: str
     shard: Shard
     folder: Path
-    clip_ids: tuple[str, ...]
-    frames: tuple[Paths, ...]
+    clips: tuple[ClipWork, ...]
 
 
 def precompute(store: Store, dataset: str, feature: str, cluster: Cluster, console: Console) -> None:
@@ -103,30 +125,39 @@ def plan_shards(store: Store, dataset: Dataset, spec: FeatureSpec) -> list[Shard
     problems: list[Problem] = []
     work = []
     for subject, clips in sorted(by_subject.items()):
-        frames: list[Paths] = []
+        wanted: list[ClipWork] = []
         rows = []
         for clip in clips:
             try:
-                frames.append(_frame_paths(spec, clip, root))
+                wanted.append(_needs(spec, clip, root))
             except BadInput as error:
                 problems += [Problem(f"clip {clip.id}, {one.where}", one.what, one.remedy) for one in error.problems]
             else:
-                digests = [digest_bytes(path.read_bytes()) for path in frames[-1]]
-                rows.append([clip.id, spec.frame_numbers(clip), digests])
+                digests = [digest_bytes(path.read_bytes()) for path in wanted[-1].paths]
+                rows.append([clip.id, wanted[-1].numbers, digests, *_what_else(spec, clip)])
         shard = Shard(subject, digest([spec.key(), rows]), len(clips))
         folder = store.feature_folder(dataset.name, spec.name)
-        work.append(ShardWork(spec.name, shard, folder, tuple(clip.id for clip in clips), tuple(frames)))
+        work.append(ShardWork(spec.name, shard, folder, tuple(wanted)))
     raise_all(problems)
     return work
 
 
-def _frame_paths(spec: FeatureSpec, clip: Clip, root: Path) -> Paths:
-    numbers = spec.frame_numbers(clip)
-    if clip.frames is None or numbers is None:
-        raise BadInput(Problem(spec.name, f"the clip has no {spec.frames} frames", "import the dataset again"))
+def _needs(spec: FeatureSpec, clip: Clip, root: Path) -> ClipWork:
+    if clip.frames is None:
+        raise BadInput(Problem(spec.name, "the clip has no frames", "import the dataset again"))
     folder = inside(root, clip.frames)
     have = list_frames(folder)
-    return tuple(pick(have, number, str(folder)) for number in numbers)
+    numbers = spec.frame_numbers(clip, have)
+    if numbers is None:
+        raise BadInput(Problem(spec.name, f"the clip has no {spec.frames} frames", "import the dataset again"))
+    return ClipWork(clip, numbers, tuple(pick(have, number, str(folder)) for number in numbers))
+
+
+def _what_else(spec: FeatureSpec, clip: Clip) -> list[object]:
+    """What besides frames decides the bytes: nothing for most features of most clips."""
+    apex = [clip.apex] if spec.frames == "onset..offset" else []
+    marked = [clip.landmarks] if spec.uses_landmarks and clip.landmarks is not None else []
+    return [*apex, *([clip.face] if clip.face is not None else []), *marked]
 
 
 class Extractor:
@@ -143,18 +174,25 @@ class Extractor:
         """Compute and write one shard; returns its clips and what was wrong with them (then nothing is written)."""
         spec = FEATURES[work.feature]
         arrays, problems = [], []
-        for clip_id, paths in zip(work.clip_ids, work.frames, strict=True):
+        for one in work.clips:
             try:
-                array = spec.compute([decode(path.read_bytes(), str(path)) for path in paths])
+                array = spec.compute(one.read())
             except BadInput as error:
-                problems += [Problem(f"clip {clip_id}, {one.where}", one.what, one.remedy) for one in error.problems]
+                problems += [
+                    Problem(f"clip {one.clip.id}, {bad.where}", bad.what, bad.remedy) for bad in error.problems
+                ]
             except ValueError as error:
-                problems.append(Problem(f"clip {clip_id}", str(error), "compare its frames with the original"))
+                problems.append(Problem(f"clip {one.clip.id}", str(error), "compare its frames with the original"))
             else:
                 arrays.append(array.astype(spec.dtype, casting="no"))
         if not problems:
-            write_arrays(work.folder / work.shard.file, work.clip_ids, np.stack(arrays), {"key": work.shard.key})
-        return len(work.clip_ids), problems
+            write_arrays(
+                work.folder / work.shard.file,
+                [one.clip.id for one in work.clips],
+                np.stack(arrays),
+                {"key": work.shard.key},
+            )
+        return len(work.clips), problems
 
 
 def _compute(missing: Sequence[ShardWork], workers: int, title: str, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,8 +12,46 @@ import numpy.typing as npt
 from mer_data.hashing import digest
 from mer_data.schema import Clip
 
-Frames = Sequence[npt.NDArray[np.uint8]]
-Compute = Callable[[Frames], npt.NDArray[Any]]
+FrameChoice = Literal["onset-apex", "onset-offset", "apex", "onset..offset"]
+
+
+@dataclass(frozen=True)
+class ClipFrames:
+    """The frames of one clip that a feature asked for, with what is known of them.
+
+    Attributes
+    ----------
+    images
+        uint8 ``[H, W, 3]`` each, BGR, cropped to the clip's face box if it has one.
+    numbers
+        The frame number of each image, ascending.
+    onset, apex
+        The clip's own, as the dataset counts.
+    landmarks
+        Five points (x, y) in pixels of the images, float32 ``[5, 2]``: left eye, right eye, nose, left and right
+        corner of the mouth, as seen in the picture; None if nobody marked them.
+    """
+
+    images: Sequence[npt.NDArray[np.uint8]]
+    numbers: tuple[int, ...] = ()
+    onset: int = 0
+    apex: int = 0
+    landmarks: npt.NDArray[np.float32] | None = None
+
+    def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
+        return iter(self.images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+Frames = ClipFrames
+Compute = Callable[[ClipFrames], npt.NDArray[Any]]
+
+
+def shape_of(channels: Sequence[str], size: Sequence[int]) -> tuple[int, ...]:
+    """Shape of one clip's array: named channels first, if there are any, then `size`."""
+    return (*((len(channels),) if channels else ()), *size)
 
 
 @dataclass(frozen=True)
@@ -27,32 +65,36 @@ class FeatureSpec:
     version
         Raised by hand whenever `compute` gives other bytes.
     frames
-        The frames it is computed from: ``onset-apex`` is those two, in this order.
+        The frames it is computed from: ``onset-apex`` and ``onset-offset`` are those two, in this order;
+        ``onset..offset`` is all that are on disk from onset to offset.
     channels
-        Names of the first axis.
+        Names of the first axis; empty if it has none.
     size
-        Height and width in pixels.
+        The other axes: height and width in pixels for maps.
     dtype
         NumPy dtype of the stored array.
     params
         Every parameter that changes the bytes, library versions included.
     compute
-        Frames (each uint8 ``[H, W, 3]``, BGR) to an array of `shape` and `dtype`.
+        A clip's frames to an array of `shape` and `dtype`.
+    uses_landmarks
+        Whether the clip's landmarks change the bytes.
     """
 
     name: str
     version: int
-    frames: Literal["onset-apex"]
+    frames: FrameChoice
     channels: tuple[str, ...]
-    size: tuple[int, int]
+    size: tuple[int, ...]
     dtype: str
     params: Mapping[str, Any] = field(repr=False)
     compute: Compute = field(repr=False, compare=False)
+    uses_landmarks: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one clip's array: channels, height, width."""
-        return (len(self.channels), *self.size)
+        """Shape of one clip's array."""
+        return shape_of(self.channels, self.size)
 
     def describe(self) -> dict[str, Any]:
         """The definition as plain values; what the key is made of."""
@@ -70,11 +112,25 @@ class FeatureSpec:
         """Hash of the definition."""
         return digest(self.describe())
 
-    def frame_numbers(self, clip: Clip) -> tuple[int, ...] | None:
-        """The frames this feature needs of a clip, or None if the clip's annotation lacks one of them."""
-        if clip.onset is None or clip.apex is None:
+    def frame_numbers(self, clip: Clip, on_disk: Collection[int]) -> tuple[int, ...] | None:
+        """The frames this feature needs of a clip, or None if the clip's annotation lacks one of them.
+
+        `on_disk` are the numbers of the frames that are there; a number outside it may be asked for (and will be
+        missed), except between onset and offset, where recordings have gaps.
+        """
+        named = {
+            "onset-apex": (clip.onset, clip.apex),
+            "onset-offset": (clip.onset, clip.offset),
+            "apex": (clip.apex,),
+            "onset..offset": (clip.onset, clip.offset),
+        }[self.frames]
+        numbers = [number for number in named if number is not None]
+        if len(numbers) < len(named):
             return None
-        return clip.onset, clip.apex
+        if self.frames == "onset..offset":
+            inner = (number for number in on_disk if numbers[0] < number < numbers[1])
+            return (numbers[0], *sorted(inner), numbers[1])
+        return tuple(numbers)
 
 
 FEATURES: dict[str, FeatureSpec] = {}
