@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,26 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Arrays: TypeAlias = tuple[npt.NDArray[Any], ...]
+
+class Rows(Protocol):
+    """Arrays of clips, in memory or fetched when asked for; a NumPy array is one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Clips first."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all clips."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: npt.NDArray[np.int64], /) -> npt.NDArray[Any]: ...
+
+    def __array__(self) -> npt.NDArray[Any]: ...
+
+
+Arrays: TypeAlias = tuple[Rows, ...]
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,10 @@ class InputSpec:
         The other axes: height and width in pixels for maps.
     scale, shift
         The network sees ``stored value * scale + shift``.
+    bytes
+        Whether the stored values are bytes, with no motion at 127.5; else they are pixels, with no motion at 0.
+    free_axes
+        How many of the first axes may have another length than `size` says, in all clips alike.
     """
 
     feature: str
@@ -112,6 +135,8 @@ class InputSpec:
     size: tuple[int, ...]
     scale: float = 1.0
     shift: float = 0.0
+    bytes: bool = False
+    free_axes: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -230,6 +255,8 @@ class ModelSpec:
         How a published checkpoint of this network is read, if its keys are known.
     gpu_share
         The part of a GPU that one fold takes, a power of two.
+    instead
+        Other inputs of the same shapes, tried in this order where a dataset cannot provide `inputs`.
     """
 
     name: str
@@ -244,6 +271,7 @@ class ModelSpec:
     groups: Callable[[nn.Module, Recipe], list[dict[str, Any]]] | None = None
     reference: Reference | None = None
     gpu_share: float = 0.125
+    instead: tuple[tuple[InputSpec, ...], ...] = ()
 
     def code_digest(self) -> str:
         """SHA-256 of the source that decides this model's results.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_models.spec import Arrays, FoldArrays, InputSpec, ModelSpec, Outcome, Recipe, TrainingFailed
+from mer_models.batches import Input, clip_order, mirrored
+from mer_models.losses import LOSSES
+from mer_models.spec import FoldArrays, ModelSpec, Outcome, Recipe, TrainingFailed
 
 
 def fit(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: str) -> Outcome:
@@ -26,14 +28,15 @@ def fit(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: 
     recipe
         The training settings.
     seed
-        Seeds the initial weights, the order of the clips and dropout.
+        Seeds the initial weights, the order of the clips, their duplicates and dropout.
     device
         A PyTorch device, ``cpu`` or ``cuda``.
 
     Raises
     ------
     TrainingFailed
-        If there are no training clips, or the logits are not finite after some epoch.
+        If there are no training clips, the recipe does not fit the network, or the logits are not finite after some
+        epoch.
     """
     if spec.build is None:
         raise ValueError(f"{spec.name} has no network")
@@ -43,31 +46,21 @@ def fit(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: 
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
 
-    if recipe.order == "by-class":
-        by_class = np.argsort(arrays.labels, kind="stable")
-        arrays = FoldArrays(
-            tuple(array[by_class] for array in arrays.train),
-            arrays.labels[by_class],
-            arrays.test,
-            arrays.test_clips,
-            arrays.classes,
-        )
     network = spec.build(arrays.classes).to(torch.device(device))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    train = to_tensors(spec.inputs, arrays.train, device)
-    test = to_tensors(spec.inputs, arrays.test, device)
-    labels = torch.from_numpy(arrays.labels).to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    order = clip_order(arrays.labels, recipe, seed)
+    train = [Input(one, array, device, order) for one, array in zip(spec.inputs, arrays.train, strict=True)]
+    test = [Input(one, array, device) for one, array in zip(spec.inputs, arrays.test, strict=True)]
+    labels = torch.from_numpy(arrays.labels[order]).to(device)
+    step = _Step(spec, network, recipe)
 
     kept = recipe.kept_epochs()
     logits: list[Tensor] = []
     for epoch in range(1, recipe.epochs + 1):
         network.train()
         for batch in batches(len(labels), recipe, device):
-            loss = F.cross_entropy(network(*(x[batch] for x in train)), labels[batch])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            step.take([x.batch(batch) for x in train], labels[batch])
+        step.end_epoch()
         if epoch == kept[len(logits)]:
             logits.append(predict(network, test, recipe.batch_size))
     # One transfer at the end: asking the device earlier would make it wait for every epoch.
@@ -78,18 +71,51 @@ def fit(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: 
     return Outcome(tuple(kept), stacked)
 
 
-def to_tensors(inputs: tuple[InputSpec, ...], arrays: Arrays, device: str) -> tuple[Tensor, ...]:
-    """Stored arrays as the float32 tensors a network takes, on the device, channels last in memory."""
-    tensors = []
-    for spec, array in zip(inputs, arrays, strict=True):
-        if array.shape[1:] != spec.shape:
-            raise ValueError(f"{spec.feature}: clips of shape {array.shape[1:]}, the network takes {spec.shape}")
-        # `device` first: bytes travel faster than floats. The array is a copy of ours, so it may be shared.
-        tensor = torch.from_numpy(np.ascontiguousarray(array)).to(device).float()
-        if (spec.scale, spec.shift) != (1.0, 0.0):
-            tensor = tensor.mul_(spec.scale).add_(spec.shift)
-        tensors.append(tensor.contiguous(memory_format=torch.channels_last))
-    return tuple(tensors)
+class _Step:
+    """One optimizer step after the other, with the recipe's loss and schedule."""
+
+    def __init__(self, spec: ModelSpec, network: nn.Module, recipe: Recipe) -> None:
+        if recipe.penalty and not hasattr(network, "with_penalty"):
+            raise TrainingFailed(f"{spec.name} has no penalty of its own, so the recipe's penalty must be 0")
+        self._spec, self._network, self._recipe = spec, network, recipe
+        self._loss = LOSSES[recipe.loss]
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        groups = spec.groups(network, recipe) if spec.groups else trained
+        self._optimizer = _optimizer(recipe, groups)
+        self._schedule = (
+            torch.optim.lr_scheduler.StepLR(self._optimizer, recipe.step_every, recipe.step_factor)
+            if recipe.step_every
+            else None
+        )
+
+    def take(self, clips: list[Tensor], labels: Tensor) -> None:
+        """Learn from one batch."""
+        if self._recipe.augment == "mirror":
+            clips = mirrored(self._spec.inputs, clips)
+        if self._recipe.penalty:
+            logits, penalty = self._network.with_penalty(*clips)  # type: ignore[operator]
+            loss = self._loss(logits, labels) + self._recipe.penalty * penalty
+        else:
+            loss = self._loss(self._network(*clips), labels)
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._optimizer.step()
+        if self._schedule and self._recipe.step_unit == "step":
+            self._schedule.step()
+
+    def end_epoch(self) -> None:
+        """Let the schedule know."""
+        if self._schedule and self._recipe.step_unit == "epoch":
+            self._schedule.step()
+
+
+def _optimizer(recipe: Recipe, groups: Any) -> torch.optim.Optimizer:
+    lr, decay = recipe.lr, recipe.weight_decay
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=lr, weight_decay=decay, fused=True)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=lr, weight_decay=decay, momentum=recipe.momentum, fused=True)
+    return torch.optim.RMSprop(groups, lr=lr, weight_decay=decay, alpha=0.99, eps=1e-8, foreach=True)
 
 
 def batches(clips: int, recipe: Recipe, device: str) -> Iterator[slice | Tensor]:
@@ -103,9 +129,8 @@ def batches(clips: int, recipe: Recipe, device: str) -> Iterator[slice | Tensor]
 
 
 @torch.inference_mode()
-def predict(network: Callable[..., Tensor] | nn.Module, inputs: tuple[Tensor, ...], batch_size: int) -> Tensor:
+def predict(network: nn.Module, inputs: list[Input], batch_size: int) -> Tensor:
     """Logits ``[clips, classes]`` in evaluation mode."""
-    if isinstance(network, nn.Module):
-        network.eval()
-    parts = [network(*(x[i : i + batch_size] for x in inputs)) for i in range(0, len(inputs[0]), batch_size)]
-    return torch.cat(parts)
+    network.eval()
+    starts = range(0, len(inputs[0]), batch_size)
+    return torch.cat([network(*(x.batch(slice(start, start + batch_size)) for x in inputs)) for start in starts])

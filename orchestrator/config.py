@@ -79,7 +79,8 @@ class Experiment(_Strict):
     models
         Registry names; ``all`` takes, for each dataset, every model whose features it has or can be given.
     protocol
-        How clips become folds: ``loso`` holds out one subject in turn, ``lodo`` one source dataset of a union.
+        How clips become folds: ``loso`` holds out one subject in turn, ``lodo`` one source dataset of a union;
+        ``hde`` trains on one source dataset and tests on another, in every pairing.
     recipes
         Per model, the fields of its published recipe to change.
     seeds
@@ -96,7 +97,7 @@ class Experiment(_Strict):
     )
     datasets: Annotated[list[Annotated[DatasetChoice, BeforeValidator(_as_choice)]], *_Several]
     models: Annotated[list[str], *_Several]
-    protocol: Literal["loso", "lodo"] = "loso"
+    protocol: Literal["loso", "hde", "lodo"] = "loso"
     recipes: dict[str, dict[str, Any]] = {}
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], *_Several] = [0]
     device: Literal["auto", "cpu", "cuda"] = "auto"

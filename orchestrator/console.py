@@ -135,11 +135,15 @@ class Console:
                 oracle = (f"{one['uf1']:.4f}" for one in row["oracle"].values())
                 cells.append((f"{row['model']}{mark}{lack}", *_scores(row), *oracle))
             seeds = f", mean of {rows[0]['seeds']} seeds" if rows[0]["seeds"] > 1 else ""
-            held_out = {"loso": "subjects", "lodo": "datasets"}[rows[0]["protocol"]]
+            how = {
+                "loso": "{} subjects held out in turn, last epoch, pooled",
+                "lodo": "{} datasets held out in turn, last epoch, pooled",
+                "hde": "{} runs from one dataset to another, last epoch, mean of the runs",
+            }[rows[0]["protocol"]].format(rows[0]["folds"])
             whole = "" if all(row["complete"] for row in rows) else "NOT COMPLETE, "
             if rows[0]["missing_clips"]:
                 whole += f"{rows[0]['missing_clips']} CLIPS MISSING, "
-            title = f"{dataset}: {whole}{rows[0]['folds']} {held_out} held out in turn, last epoch, pooled{seeds}"
+            title = f"{dataset}: {whole}{how}{seeds}"
             self.table(title, header, cells)
             for number, configuration in enumerate(changed, 1):
                 self._out.print(f"[{number}] the published recipe with {configuration}", markup=False)

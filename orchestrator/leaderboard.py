@@ -16,6 +16,8 @@ from orchestrator.score import metrics
 from orchestrator.score.bootstrap import interval
 from orchestrator.score.rules import RULES, Indices, Predictions
 
+HEADLINES = ("all", "mean")  # the scopes that stand for a whole cell
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -41,7 +43,12 @@ class Scored:
     cohort
         Clips and labels.
     clip_ids
-        The tested clips, per seed.
+        The tested clips, per seed. A clip is tested once per run.
+    runs
+        The runs, by name: one for all folds, except under ``hde``, where each fold is a run of its own. Predictions of
+        different runs are never pooled.
+    run
+        Run index per clip, per seed.
     true
         Class index per clip, per seed.
     predicted
@@ -56,19 +63,21 @@ class Scored:
     planned: tuple[Job, ...]
     cohort: Cohort
     clip_ids: tuple[tuple[str, ...], ...]
+    runs: tuple[str, ...]
+    run: tuple[Indices, ...]
     true: tuple[Indices, ...]
     predicted: Mapping[str, tuple[Indices, ...]]
     training_seconds: float
 
     def per_subject(self, rule: str) -> tuple[metrics.Counts, list[str]]:
-        """Confusion matrices ``[seeds, subjects, true, predicted]`` and the subjects, sorted."""
+        """Confusion matrices ``[seeds, runs, subjects, true, predicted]`` and the subjects, sorted."""
         subjects = sorted({self.cohort.subject_of[clip] for clips in self.clip_ids for clip in clips})
         position = {subject: index for index, subject in enumerate(subjects)}
         classes = len(self.cohort.classes)
-        counts = np.zeros((len(self.clip_ids), len(subjects), classes, classes), np.int64)
+        counts = np.zeros((len(self.clip_ids), len(self.runs), len(subjects), classes, classes), np.int64)
         for seed, clips in enumerate(self.clip_ids):
-            rows = [position[self.cohort.subject_of[clip]] for clip in clips]
-            np.add.at(counts[seed], (np.array(rows), self.true[seed], self.predicted[rule][seed]), 1)
+            rows = np.array([position[self.cohort.subject_of[clip]] for clip in clips])
+            np.add.at(counts[seed], (self.run[seed], rows, self.true[seed], self.predicted[rule][seed]), 1)
         return counts, subjects
 
 
@@ -133,26 +142,39 @@ def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[Scored]:
     return [
         _score_cell(plan, ledger, cell, jobs, [job for job in jobs if job.id in done])
         for cell, jobs in cells.items()
-        if any(job.id in done for job in jobs)
+        if _runs(plan, jobs, [job for job in jobs if job.id in done])
     ]
+
+
+def _runs(plan: Plan, planned: Sequence[Job], done: Sequence[Job]) -> tuple[str, ...]:
+    """What is pooled by itself. A run that lacks a seed has no place in a mean, where it would count as zero."""
+    if plan.protocol != "hde":
+        return ("all",) if done else ()
+    missing = {job.held_out for job in set(planned) - set(done)}
+    return tuple(run for run in dict.fromkeys(job.held_out for job in planned) if run not in missing)
 
 
 def _score_cell(plan: Plan, ledger: Ledger, cell: Cell, planned: Sequence[Job], done: Sequence[Job]) -> Scored:
     cohort = plan.cohorts[cell.dataset]
-    clip_ids, true, predicted = [], [], defaultdict(list)
+    clip_ids, true, run, predicted = [], [], [], defaultdict(list)
+    runs = _runs(plan, planned, done)
+    done = [job for job in done if runs == ("all",) or job.held_out in runs]
     seconds = 0.0
     for seed in sorted({job.seed for job in done}):
-        results = [ledger.read(job.id) for job in done if job.seed == seed]
+        jobs = [job for job in done if job.seed == seed]
+        results = [ledger.read(job.id) for job in jobs]
+        lengths = [len(result.clip_ids) for result in results]
         ids = tuple(clip_id for result in results for clip_id in result.clip_ids)
         of_seed = Predictions(
             predicted=np.concatenate([result.logits.argmax(-1) for result in results], axis=1),
             true=np.array([cohort.classes.index(cohort.label_of[clip_id]) for clip_id in ids], np.int64),
-            fold=np.repeat(np.arange(len(results)), [len(result.clip_ids) for result in results]),
+            fold=np.repeat(np.arange(len(results)), lengths),
             classes=len(cohort.classes),
         )
         seconds += sum(result.seconds for result in results)
         clip_ids.append(ids)
         true.append(of_seed.true)
+        run.append(np.repeat([0 if runs == ("all",) else runs.index(job.held_out) for job in jobs], lengths))
         for name, rule in RULES.items():
             predicted[name].append(rule.choose(of_seed))
     return Scored(
@@ -162,6 +184,8 @@ def _score_cell(plan: Plan, ledger: Ledger, cell: Cell, planned: Sequence[Job], 
         planned=tuple(planned),
         cohort=cohort,
         clip_ids=tuple(clip_ids),
+        runs=runs,
+        run=tuple(run),
         true=tuple(true),
         predicted={name: tuple(seeds) for name, seeds in predicted.items()},
         training_seconds=seconds,
@@ -169,19 +193,29 @@ def _score_cell(plan: Plan, ledger: Ledger, cell: Cell, planned: Sequence[Job], 
 
 
 def scopes(one: Scored, rule: str) -> dict[str, tuple[metrics.Counts, Indices]]:
-    """Per scope, ``all`` and each source of a composite: per-subject matrices and the source index of each subject."""
+    """Per scope: per-subject matrices of its runs, and the source index of each subject.
+
+    The first scope is the headline: ``all`` clips, or under ``hde`` the ``mean`` of the runs. Then come each run of
+    ``hde``, else each source of a composite.
+    """
     counts, subjects = one.per_subject(rule)
     sources = np.array([subject.split("/")[0] for subject in subjects])
     names, strata = np.unique(sources, return_inverse=True)
+    if one.protocol == "hde":
+        found = {"mean": (counts, strata)}
+        for index, name in enumerate(one.runs):
+            there = counts[:, index].sum((0, 2, 3)) > 0
+            found[name] = (counts[:, index : index + 1, there], strata[there])
+        return found
     found = {"all": (counts, strata)}
     if len(names) > 1:
-        found |= {str(name): (counts[:, sources == name], strata[sources == name]) for name in names}
+        found |= {str(name): (counts[:, :, sources == name], strata[sources == name]) for name in names}
     return found
 
 
 def headline(per_subject: metrics.Counts) -> dict[str, float]:
-    """UF1, UAR and accuracy, pooled over subjects, mean over seeds; from ``[seeds, subjects, true, predicted]``."""
-    pooled = per_subject.sum(1)
+    """UF1, UAR and accuracy, pooled over subjects, mean over runs and seeds; from ``[seeds, runs, subjects, ., .]``."""
+    pooled = per_subject.sum(2)
     return {
         "uf1": float(metrics.uf1(pooled).mean()),
         "uar": float(metrics.uar(pooled).mean()),
@@ -190,23 +224,29 @@ def headline(per_subject: metrics.Counts) -> dict[str, float]:
 
 
 def rows(scored: Sequence[Scored], rule: str) -> list[dict[str, Any]]:
-    """The rows that ``mer score --json`` prints: per cell one for all clips, and one per source of a composite."""
+    """The rows that ``mer score --json`` prints: per cell the headline, then one per source or run.
+
+    The confusion matrix is a sum over subjects, seeds and, in a ``mean`` row only, over runs; its scores are not
+    those of that sum but the mean of the runs' own.
+    """
     return [_row(one, scope, counts, strata) for one in scored for scope, (counts, strata) in scopes(one, rule).items()]
 
 
 def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) -> dict[str, Any]:
-    pooled = per_subject.sum(1)  # [seeds, true, predicted]
-    total = pooled.sum(0)
+    pooled = per_subject.sum(2)  # [seeds, runs, true, predicted]
+    total = pooled.sum((0, 1))
     there = metrics.classes_scored(total)
     loso = one.protocol == "loso"
-    planned = [job for job in one.planned if scope in ("all", job.held_out.split("/")[0])]
+    planned = [job for job in one.planned if scope in ("all", "mean", job.held_out, job.held_out.split("/")[0])]
+    drawn = per_subject.reshape(-1, *per_subject.shape[2:])  # the metric is averaged over runs and seeds
+    of_seed = metrics.uf1(pooled).mean(1)
     return {
         "model": one.cell.model,
         "dataset": one.cell.dataset,
         "protocol": one.protocol,
         "configuration": one.cell.configuration,
         "scope": scope,
-        "clips": int(pooled.sum((1, 2)).max()),
+        "clips": int(pooled.sum((2, 3)).max()) if scope != "mean" else max(len(set(ids)) for ids in one.clip_ids),
         "folds": len({job.held_out for job in planned if job in one.done}),
         "seeds": len(pooled),
         "jobs_done": sum(job in one.done for job in planned),
@@ -214,12 +254,12 @@ def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) 
         "complete": len(one.done) == len(one.planned),
         **headline(per_subject),
         "weighted_f1": float(metrics.weighted_f1(pooled).mean()),
-        "uf1_seed_sd": float(metrics.uf1(pooled).std(ddof=1)) if len(pooled) > 1 else None,
-        "uf1_interval": interval(per_subject, strata, metrics.uf1),
-        "uar_interval": interval(per_subject, strata, metrics.uar),
+        "uf1_seed_sd": float(of_seed.std(ddof=1)) if len(pooled) > 1 else None,
+        "uf1_interval": interval(drawn, strata, metrics.uf1),
+        "uar_interval": interval(drawn, strata, metrics.uar),
         # A subject is a fold only where one subject is held out.
-        "uf1_fold_mean": float(np.mean([metrics.fold_mean_uf1(s) for s in per_subject])) if loso else None,
-        "uar_fold_mean": float(np.mean([metrics.fold_mean_uar(s) for s in per_subject])) if loso else None,
+        "uf1_fold_mean": float(np.mean([metrics.fold_mean_uf1(s) for s in drawn])) if loso else None,
+        "uar_fold_mean": float(np.mean([metrics.fold_mean_uar(s) for s in drawn])) if loso else None,
         "classes": list(one.cohort.classes),
         "classes_scored": [name for name, present in zip(one.cohort.classes, there, strict=True) if present],
         "confusion": total.tolist(),
@@ -235,14 +275,14 @@ def score_document(plan: Plan, ledger: Ledger, scored: Sequence[Scored], rule: s
 
 
 def board(scored: Sequence[Scored], table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The leaderboard: each cell's row over all clips, with its oracle scores beside it, best first.
+    """The leaderboard: each cell's headline row, with its oracle scores beside it, best first.
 
     Parameters
     ----------
     scored, table
         Cells, and their :func:`rows` under the headline rule.
     """
-    whole = [row for row in table if row["scope"] == "all"]
+    whole = [row for row in table if row["scope"] in HEADLINES]
     oracles = [name for name, rule in RULES.items() if rule.oracle]
     lines = [
         {**row, "oracle": {name: headline(one.per_subject(name)[0]) for name in oracles}}

@@ -177,8 +177,8 @@ def make_plan(experiment: Experiment, store: Store) -> Plan:
         name = choice.name
         clips, cohort = make_cohort(store, choice)
         cohorts[name] = cohort
-        if experiment.protocol == "lodo" and len({clip.dataset for clip in clips}) < 2:
-            what = "has the clips of one source dataset, so none can be left out"
+        if experiment.protocol != "loso" and len({clip.dataset for clip in clips}) < 2:
+            what = "has the clips of one source dataset, so none can be held out"
             raise BadInput(Problem(f"dataset {name}", what, "give it a union, or use the protocol loso"))
         folds[name] = {fold.held_out: fold for fold in protocols.PROTOCOLS[experiment.protocol](clips)}
         keys[name] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import socket
@@ -22,6 +23,7 @@ from orchestrator.config import Experiment
 from orchestrator.console import Console, duration
 from orchestrator.ledger import Ledger
 from orchestrator.plan import (
+    Cohort,
     Plan,
     choose_datasets,
     choose_models,
@@ -59,9 +61,7 @@ def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str,
         _features(experiment, store, chosen, cluster, console)
         plan = make_plan(experiment, store)
         plan.save(out / "plan.json")
-        for name, folds in plan.folds.items():
-            with written_aside(out / f"splits-{name}.csv") as aside:
-                aside.write_text(splits(folds.values()), encoding="utf-8")
+        _write_splits(plan, out)
         for cohort in plan.cohorts.values():
             console.say(
                 f"{cohort.dataset}: {len(cohort.clip_ids)} clips of {len(set(cohort.subjects))} subjects, "
@@ -70,8 +70,30 @@ def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str,
             if cohort.missing:
                 absent = f"{len(cohort.missing)} clips of the list {cohort.scheme}, first {cohort.missing[0]}"
                 console.warn(f"{cohort.dataset} is INCOMPLETE: the store lacks {absent}")
+            _tell_untrained(plan, cohort, console)
         _sweep(plan, out, cluster, console)
         return _finish(plan, out, console)
+
+
+def _write_splits(plan: Plan, out: Path) -> None:
+    """Write who trains and who tests, a file per dataset, and their checksums for ``sha256sum --check``."""
+    sums = []
+    for name, folds in plan.folds.items():
+        text = splits(folds.values())
+        sums.append(f"{hashlib.sha256(text.encode()).hexdigest()}  splits-{name}.csv\n")
+        with written_aside(out / f"splits-{name}.csv") as aside:
+            aside.write_text(text, encoding="utf-8")
+    with written_aside(out / "splits.sha256") as aside:
+        aside.write_text("".join(sums), encoding="utf-8")
+
+
+def _tell_untrained(plan: Plan, cohort: Cohort, console: Console) -> None:
+    """Warn of folds whose training clips lack a class that is tested: no model can answer it there."""
+    for fold in plan.folds[cohort.dataset].values():
+        trained, tested = ({cohort.label_of[clip_id] for clip_id in ids} for ids in (fold.train_ids, fold.test_ids))
+        if tested - trained:
+            absent = ", ".join(sorted(tested - trained))
+            console.warn(f"{cohort.dataset}, {fold.held_out}: no training clips of {absent}, which are tested")
 
 
 def compute_features(experiment: Experiment, console: Console) -> None:

@@ -16,7 +16,7 @@ from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
 from mer_models.complexity import complexity
 from mer_models.spec import models
-from orchestrator.leaderboard import Scored, rows
+from orchestrator.leaderboard import HEADLINES, Scored, rows
 from orchestrator.plan import Plan
 from orchestrator.score.rules import RULES
 
@@ -159,7 +159,7 @@ class _Run:
             for line in lines:
                 # The headline keeps the plain name, so that it is the column people sort by.
                 prefix = "" if rule == self._plan.rule else f"{rule.replace('-', '_')}_"
-                scope = "" if line["scope"] == "all" else f"_{line['scope']}"
+                scope = "" if line["scope"] in HEADLINES else f"_{line['scope']}"
                 values |= {f"{prefix}{name}{scope}": line[name] for name in ("uf1", "uar", "accuracy")}
         low, high = table[self._plan.rule][0]["uf1_interval"]
         cost = complexity(models()[self._one.cell.model], len(self._one.cohort.classes))
@@ -175,7 +175,7 @@ class _Run:
         """Clips, and how many of them were right, per subject; counts only, since a subject lacks classes."""
         counts, subjects = self._one.per_subject(self._plan.rule)
         lines = ["subject,clips,correct"]
-        for subject, matrix in zip(subjects, counts.sum(0), strict=True):
+        for subject, matrix in zip(subjects, counts.sum((0, 1)), strict=True):
             lines.append(f"{subject},{matrix.sum()},{matrix.trace()}")
         return "\n".join(lines) + "\n"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mer_data.protocols import PROTOCOLS, Fold, check, lodo, loso, splits
+from mer_data.protocols import PROTOCOLS, Fold, check, hde, lodo, loso, splits
 from mer_data.schema import Clip
 
 people = st.tuples(st.sampled_from(["casme2", "smic", "samm"]), st.integers(1, 5)).map(lambda p: f"{p[0]}/{p[1]}")
@@ -141,6 +141,23 @@ def test_lodo_holds_out_one_dataset_in_turn() -> None:
     assert [fold.held_out for fold in folds] == ["casme2", "samm"]
     assert all(clip_id.startswith(fold.held_out) for fold in folds for clip_id in fold.test_ids)
     assert not any(clip_id.startswith(fold.held_out) for fold in folds for clip_id in fold.train_ids)
+
+
+def test_hde_trains_on_one_dataset_and_tests_on_another_in_every_pairing() -> None:
+    clips = clips_of({"samm/006": 3, "samm/007": 1, "casme2/sub01": 2, "smic/s01": 2})
+    folds = hde(clips)
+    names = ("casme2", "samm", "smic")
+    assert [f.held_out for f in folds] == [f"{train}-to-{test}" for test in names for train in names if train != test]
+    for fold in folds:
+        train, _, test = fold.held_out.partition("-to-")
+        assert set(fold.train_ids) == {clip.id for clip in clips if clip.dataset == train}
+        assert set(fold.test_ids) == {clip.id for clip in clips if clip.dataset == test}
+
+
+def test_check_catches_a_missing_pairing() -> None:
+    clips = clips_of({"samm/006": 3, "casme2/sub01": 2, "smic/s01": 2})
+    with pytest.raises(AssertionError, match="2 times"):
+        check(hde(clips)[1:], clips, times=2)
 
 
 def test_splits_name_every_clip_once_per_fold() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mer_models import train
+from mer_models.batches import Input
 from mer_models.complexity import complexity
 from mer_models.spec import FoldArrays, ModelSpec, Outcome, Recipe, TrainingFailed, models
 
@@ -102,9 +103,9 @@ class TestEveryNetwork:
             spec.fit(spec, arrays_for(spec), replace(spec.recipe, epochs=6, lr=1e30, keep_every=1), 0, "cpu")
 
     def test_an_input_of_another_shape_is_refused(self, spec: ModelSpec) -> None:
-        arrays = tuple(np.zeros((2, 3, 5, 5), np.uint8) for _ in spec.inputs)
+        wrong = np.zeros((2, 3, 5, 5, 5, 5, 5), np.uint8)
         with pytest.raises(ValueError, match="the network takes"):
-            train.to_tensors(spec.inputs, arrays, "cpu")
+            Input(spec.inputs[0], wrong, "cpu")
 
 
 def test_off_apexnet_complexity_is_the_published_row() -> None:

@@ -77,6 +77,30 @@ def test_seeds_are_averaged_and_their_spread_is_told(blob_store: Store, ledger: 
     assert np.sum(row["confusion"]) == 48
 
 
+def test_runs_of_hde_are_averaged_and_never_pooled(blob_store: Store, ledger: Ledger) -> None:
+    plan = plan_for(blob_store, protocol="hde")
+    assert [job.held_out for job in plan.jobs] == ["samm-to-casme2", "casme2-to-samm"]
+    commit(plan, ledger, right, plan.jobs[:1])
+    commit(plan, ledger, negative, plan.jobs[1:])
+    mean, perfect, constant = document(plan, ledger)["rows"]
+    assert [row["scope"] for row in (mean, perfect, constant)] == ["mean", "samm-to-casme2", "casme2-to-samm"]
+    assert (perfect["uf1"], perfect["clips"], perfect["folds"]) == (1.0, 12, 1)
+    assert constant["uar"] == pytest.approx(1 / 3)
+    for metric in ("uf1", "uar"):
+        assert mean[metric] == pytest.approx((perfect[metric] + constant[metric]) / 2)
+        assert mean[f"{metric}_interval"][0] <= mean[metric] <= mean[f"{metric}_interval"][1]
+    assert (mean["clips"], mean["folds"], mean["uf1_fold_mean"]) == (24, 2, None)
+
+
+def test_a_run_of_hde_that_is_not_done_does_not_count_as_zero(blob_store: Store, ledger: Ledger) -> None:
+    plan = plan_for(blob_store, protocol="hde", seeds=[0, 1])
+    commit(plan, ledger, right, plan.jobs[:3])
+    rows = document(plan, ledger, partial=True)["rows"]
+    assert [(row["scope"], row["uf1"], row["complete"]) for row in rows] == [
+        ("mean", 1.0, False), ("samm-to-casme2", 1.0, False),
+    ]  # fmt: skip
+
+
 def test_a_partial_table_says_what_it_lacks(
     blob_store: Store, ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,5 +224,5 @@ def test_leaving_datasets_out_is_scored_per_dataset(blob_store: Store, ledger: L
         ("samm", 1, 12),
     ]
     write_blobs(blob_store, "one", [clip for clip in blob_clips() if clip.dataset == "samm"])
-    with pytest.raises(BadInput, match="none can be left out"):
+    with pytest.raises(BadInput, match="none can be held out"):
         plan_for(blob_store, protocol="lodo", datasets=["one"])

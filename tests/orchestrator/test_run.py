@@ -1,5 +1,6 @@
 """The whole job on a small store: what comes out, what is run again, what a worker may know."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -74,6 +75,13 @@ def test_the_table_is_complete_and_the_network_learned(finished: Path, capsys: p
         assert (whole == np.add(by[model, "casme2"]["confusion"], by[model, "samm"]["confusion"])).all()
         low, high = by[model, "all"]["uf1_interval"]
         assert low <= by[model, "all"]["uf1"] <= high
+
+
+def test_the_splits_stand_beside_their_checksum(finished: Path) -> None:
+    out = finished / "runs/small"
+    lines = (out / "splits.sha256").read_text().splitlines()
+    assert [line.split("  ")[1] for line in lines] == ["splits-blobs.csv"]
+    assert lines[0].split("  ")[0] == hashlib.sha256((out / "splits-blobs.csv").read_bytes()).hexdigest()
 
 
 def test_oracle_rules_never_score_below_the_last_epoch(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
