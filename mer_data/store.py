@@ -10,15 +10,19 @@
 
 A shard's file name holds its key, the hash of all that its bytes depend on. A shard that exists is therefore
 right, whoever wrote it and when; a changed clip or frame asks for another name.
+
+A store may also lie in object storage (``s3://bucket/folder``). Then the same files are copied to a folder of this
+machine when they are first needed, and what is written goes there and back.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +36,7 @@ from mer_data.features.spec import FeatureSpec, shape_of
 from mer_data.files import beside, read, write_json
 from mer_data.hashing import digest, digest_bytes
 from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.remote import Remote, cache_folder, is_remote
 from mer_data.schema import Clip, from_table, to_table
 
 _KEY_LETTERS = 16
@@ -82,10 +87,12 @@ class Feature:
     ----------
     folder
         The feature's folder in the store.
+    fetch
+        Called with the name of a shard that is not in the folder, to bring it there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, fetch: Callable[[str], None] | None = None) -> None:
+        self._folder, self._fetch = folder, fetch
         path = folder / "manifest.json"
         read(path, lambda: self._parse(json.loads(path.read_text(encoding="utf-8"))), _RECOMPUTE)
 
@@ -105,16 +112,35 @@ class Feature:
         return sum(shard.clips for shard in self.shards)
 
     @cached_property
-    def _rows(self) -> dict[str, tuple[npt.NDArray[Any], int]]:
-        """Where each clip is: its shard's array (a read-only view of the mapped file) and its row."""
-        rows = {}
+    def _rows(self) -> dict[str, npt.NDArray[Any]]:
+        """Each clip's array, a read-only view of its shard's mapped file."""
+        rows: dict[str, npt.NDArray[Any]] = {}
         for shard in self.shards:
             path = self._folder / shard.file
-            ids, array, meta = read_arrays(path, _RECOMPUTE)
-            if (meta.get("key"), len(ids), array.shape[1:]) != (shard.key, shard.clips, self.shape):
-                raise BadInput(Problem(str(path), "is not the file that the manifest lists", _RECOMPUTE))
-            rows.update({clip_id: (array, row) for row, clip_id in enumerate(ids)})
+            if self._fetch and not path.exists():
+                self._fetch(shard.file)
+            rows |= self._open(shard)
         return rows
+
+    def _open(self, shard: Shard, *, verify: bool = False) -> dict[str, npt.NDArray[Any]]:
+        path = self._folder / shard.file
+        arrays, meta = read_arrays(path, _RECOMPUTE, verify=verify)
+        shapes = {array.shape for array in arrays.values()}
+        if (meta.get("key"), len(arrays), shapes) != (shard.key, shard.clips, {self.shape}):
+            raise BadInput(Problem(str(path), "is not the file that the manifest lists", _RECOMPUTE))
+        return arrays
+
+    def verify(self) -> list[Problem]:
+        """Read every shard that is on this machine and compare it with its checksums; what is wrong, in words."""
+        problems: list[Problem] = []
+        for shard in self.shards:
+            if self._fetch and not (self._folder / shard.file).exists():
+                continue
+            try:
+                self._open(shard, verify=True)
+            except BadInput as error:
+                problems += error.problems
+        return problems
 
     @property
     def clip_ids(self) -> tuple[str, ...]:
@@ -133,8 +159,7 @@ class Feature:
 
     def find(self, clip_ids: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
         """Views of the clips that are here, by id."""
-        places = ((clip_id, self._rows[clip_id]) for clip_id in clip_ids if clip_id in self._rows)
-        return {clip_id: array[row] for clip_id, (array, row) in places}
+        return {clip_id: self._rows[clip_id] for clip_id in clip_ids if clip_id in self._rows}
 
 
 def gather(features: Sequence[Feature], clip_ids: Sequence[str]) -> npt.NDArray[Any]:
@@ -145,13 +170,50 @@ def gather(features: Sequence[Feature], clip_ids: Sequence[str]) -> npt.NDArray[
     KeyError
         If a clip is in none of them.
     """
-    found: dict[str, npt.NDArray[Any]] = {}
-    for feature in features:
-        found |= feature.find(clip_ids)
-    out = np.empty((len(clip_ids), *features[0].shape), features[0].dtype)
-    for position, clip_id in enumerate(clip_ids):
-        out[position] = found[clip_id]
-    return out
+    return LazyRows(features, clip_ids)[np.arange(len(clip_ids))]
+
+
+class LazyRows:
+    """Clips of one feature as an array ``[clips, *shape]`` of which nothing is in memory before it is asked for.
+
+    Parameters
+    ----------
+    features
+        The datasets the clips lie in.
+    clip_ids
+        The clips, in order.
+    channels
+        Indices of the channels wanted, in order; all if empty.
+
+    Raises
+    ------
+    KeyError
+        If a clip is in none of the datasets.
+    """
+
+    def __init__(self, features: Sequence[Feature], clip_ids: Sequence[str], channels: Sequence[int] = ()) -> None:
+        found: dict[str, npt.NDArray[Any]] = {}
+        for feature in features:
+            found |= feature.find(clip_ids)
+        self._views = [found[clip_id] for clip_id in clip_ids]
+        self._channels = list(channels)
+        whole = features[0].shape
+        self.shape = (len(clip_ids), *((len(channels), *whole[1:]) if channels else whole))
+        self.dtype = features[0].dtype
+        self.nbytes = math.prod(self.shape) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __getitem__(self, index: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        out = np.empty((len(index), *self.shape[1:]), self.dtype)
+        for place, row in enumerate(index):
+            view = self._views[row]
+            out[place] = view[self._channels] if self._channels else view
+        return out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self[np.arange(len(self))]
 
 
 class Store:
@@ -160,11 +222,24 @@ class Store:
     Parameters
     ----------
     root
-        The folder; it need not exist before the first import.
+        The folder, which need not exist before the first import, or the URI of one in object storage.
+
+    Attributes
+    ----------
+    address
+        What names this store on any machine that reaches it.
+    root
+        The folder on this machine; for a remote store, that of the copies.
     """
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
+        self._remote: Remote | None = None
+        if isinstance(root, str) and is_remote(root):
+            self.address, self.root = root, cache_folder(root)
+            self._remote = Remote(root, self.root)
+        else:
+            self.root = Path(root)
+            self.address = str(self.root.resolve())
 
     def names(self) -> list[str]:
         """The datasets in the store, sorted.
@@ -172,8 +247,10 @@ class Store:
         Raises
         ------
         BadInput
-            If the store is not a folder.
+            If the store is not a folder, or cannot be reached.
         """
+        if self._remote:
+            return [name for name in self._remote.folders() if self._remote.has(f"{name}/dataset.json")]
         if self.root.exists() and not self.root.is_dir():
             raise BadInput(Problem(str(self.root), "is not a folder, so it cannot be a store", "name another"))
         return sorted(path.parent.name for path in self.root.glob("[!.]*/dataset.json"))
@@ -188,8 +265,9 @@ class Store:
         """
         if name not in self.names():
             hint = did_you_mean(name, self.names()) or "the store is empty; see `mer data import --help`"
-            raise BadInput(Problem(str(self.root), f"no dataset {name!r} in this store", hint))
+            raise BadInput(Problem(self.address, f"no dataset {name!r} in this store", hint))
         info, table = self.root / name / "dataset.json", self.root / name / "clips.arrow"
+        self._fetch(f"{name}/dataset.json", f"{name}/clips.arrow")
 
         def parse() -> Dataset:
             document = json.loads(info.read_text(encoding="utf-8"))
@@ -202,15 +280,42 @@ class Store:
 
     def features(self, dataset: str) -> list[str]:
         """The names of the features a dataset has, sorted."""
+        if self._remote:
+            here = f"{dataset}/features"
+            return [one for one in self._remote.folders(here) if self._remote.has(f"{here}/{one}/manifest.json")]
         return sorted(path.parent.name for path in self.root.glob(f"{dataset}/features/*/manifest.json"))
 
     def feature(self, dataset: str, name: str) -> Feature:
         """Open one feature of a dataset for reading."""
-        return Feature(self.feature_folder(dataset, name))
+        folder = f"{dataset}/features/{name}"
+        self._fetch(f"{folder}/manifest.json")
+        remote = self._remote
+        return Feature(self.root / folder, (lambda file: remote.fetch(f"{folder}/{file}")) if remote else None)
 
     def feature_folder(self, dataset: str, name: str) -> Path:
-        """Where a feature of a dataset lies."""
+        """Where a feature of a dataset lies on this machine."""
         return self.root / dataset / "features" / name
+
+    def shards(self, dataset: str, name: str) -> set[str]:
+        """File names of the shards that exist, declared or not."""
+        here = {path.name for path in self.feature_folder(dataset, name).glob("[!.]*.arrow")}
+        return set(self._remote.sizes(f"{dataset}/features/{name}")) if self._remote else here
+
+    def publish(self, path: Path) -> None:
+        """Bring a file that was written below `root` to where the store lies."""
+        if self._remote:
+            self._remote.push(path.relative_to(self.root).as_posix())
+
+    def discard(self, path: Path) -> None:
+        """Remove a file below `root`, here and where the store lies."""
+        path.unlink(missing_ok=True)
+        if self._remote:
+            self._remote.delete(path.relative_to(self.root).as_posix())
+
+    def _fetch(self, *files: str) -> None:
+        for file in files if self._remote else ():
+            with suppress(FileNotFoundError):  # the reader tells what is missing
+                self._remote.fetch(file)  # type: ignore[union-attr]
 
     def write_manifest(self, dataset: str, spec: FeatureSpec, shards: Iterable[Shard], source: str) -> None:
         """Declare a feature complete, then remove the shards that are no longer part of it.
@@ -222,7 +327,12 @@ class Store:
         source
             ``computed``, or ``imported`` with a word on where from.
         """
-        _write_manifest(self.feature_folder(dataset, spec.name), spec, shards, source)
+        shards = tuple(shards)
+        folder = self.feature_folder(dataset, spec.name)
+        _write_manifest(folder, spec, shards, source)
+        self.publish(folder / "manifest.json")
+        for file in self.shards(dataset, spec.name) - {shard.file for shard in shards} - {"manifest.json"}:
+            self.discard(folder / file)
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[DatasetWriter]:
@@ -244,8 +354,21 @@ class Store:
                         self.feature_folder(name, feature), aside / "features" / feature, copy_function=_link
                     )
             _swap(aside, final, old)
+            self._push(name)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+    def _push(self, name: str) -> None:
+        """Bring a dataset to object storage. Until its last file is there, the store does not list it."""
+        if not self._remote:
+            return
+        self._remote.delete(f"{name}/dataset.json")
+        kept = {path.parent.name for path in self.root.glob(f"{name}/features/*/manifest.json")}
+        for feature in set(self._remote.folders(f"{name}/features")) - kept:
+            self._remote.delete(f"{name}/features/{feature}")
+        files = [path for path in sorted((self.root / name).rglob("*")) if path.is_file()]
+        for path in sorted(files, key=lambda path: (path.name == "dataset.json", path.name == "manifest.json")):
+            self.publish(path)
 
 
 class DatasetWriter:
@@ -270,13 +393,19 @@ class DatasetWriter:
         shards = []
         for subject in sorted({clip.subject for clip in clips}):
             ids = [clip.id for clip in clips if clip.subject == subject]
-            stacked = np.ascontiguousarray(np.stack([arrays[clip_id] for clip_id in ids]))
-            if stacked.shape[1:] != spec.shape or stacked.dtype != spec.dtype:
-                raise ValueError(f"{spec.name}: arrays of shape {stacked.shape[1:]} {stacked.dtype}, not {spec.shape}")
-            key = digest([ids, digest_bytes(stacked.data)])
+            sums = [digest_bytes(_checked(arrays[clip_id], spec).data) for clip_id in ids]
+            key = digest([ids, sums])
             shards.append(Shard(subject, key, len(ids)))
-            write_arrays(folder / shards[-1].file, ids, stacked, {"key": key})
+            # Read twice rather than held: a subject's arrays may be larger than memory.
+            rows = ((clip_id, _checked(arrays[clip_id], spec)) for clip_id in ids)
+            write_arrays(folder / shards[-1].file, rows, {"key": key})
         _write_manifest(folder, spec, shards, f"imported: {origin}")
+
+
+def _checked(array: npt.NDArray[Any], spec: FeatureSpec) -> npt.NDArray[Any]:
+    if array.shape != spec.shape or array.dtype != spec.dtype:
+        raise ValueError(f"{spec.name}: an array of shape {array.shape} {array.dtype}, not {spec.shape} {spec.dtype}")
+    return np.ascontiguousarray(array)
 
 
 def _link(source: str, target: str) -> None:
@@ -310,7 +439,3 @@ def _write_manifest(folder: Path, spec: FeatureSpec, shards: Iterable[Shard], so
         "shards": [{"subject": shard.subject, "key": shard.key, "clips": shard.clips} for shard in shards],
     }
     write_json(folder / "manifest.json", manifest)
-    wanted = {shard.file for shard in shards}
-    for path in folder.glob("*.arrow"):
-        if path.name not in wanted:
-            path.unlink()

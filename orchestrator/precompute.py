@@ -1,22 +1,26 @@
-"""Fill the feature store: a pool of Ray actors, a shard per subject, only what is missing."""
+"""Fill the feature store: a pool of Ray actors, a shard per subject and feature, only what is missing."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import ray
 from ray.util import ActorPool
 
-from mer_data.arrow_files import write_arrays
+from mer_data.arrow_files import read_arrays, write_arrays
 from mer_data.features import FEATURES
 from mer_data.features.spec import ClipFrames, FeatureSpec
 from mer_data.frames import crop, decode, inside, list_frames, pick
 from mer_data.hashing import digest, digest_bytes
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_data.remembered import Remembered
 from mer_data.schema import Clip
 from mer_data.store import Dataset, Shard, Store
 from orchestrator.console import Console
@@ -50,20 +54,21 @@ class ClipWork:
 
 @dataclass(frozen=True)
 class ShardWork:
-    """One subject's clips, and where their shard goes."""
+    """One subject's clips for one feature, and where their shard goes."""
 
+    address: str
+    dataset: str
     feature: str
     shard: Shard
-    folder: Path
     clips: tuple[ClipWork, ...]
 
 
-def precompute(store: Store, dataset: str, feature: str, cluster: Cluster, console: Console) -> None:
-    """Make sure that a dataset has a feature, for every clip.
+def precompute(store: Store, dataset: str, features: Sequence[str], cluster: Cluster, console: Console) -> None:
+    """Make sure that a dataset has some features, for every clip.
 
     Parameters
     ----------
-    store, dataset, feature
+    store, dataset, features
         What is needed, by name.
     cluster
         Where the actors run, one per core; it is not started if nothing is missing.
@@ -77,25 +82,36 @@ def precompute(store: Store, dataset: str, feature: str, cluster: Cluster, conso
         same command continues where this one ended.
     """
     known = store.dataset(dataset)
-    if feature in store.features(dataset) and _holds(store, known, feature):
+    unknown = [name for name in features if name not in FEATURES and name not in store.features(dataset)]
+    raise_all(
+        Problem(f"dataset {dataset}", f"unknown feature {name!r}", did_you_mean(name, FEATURES)) for name in unknown
+    )
+    wanted = [name for name in features if not _holds(store, known, name)]
+    if not wanted:
         return
-    if feature not in FEATURES:
-        raise BadInput(Problem(f"dataset {dataset}", f"unknown feature {feature!r}", did_you_mean(feature, FEATURES)))
     if known.frame_root is None:
-        what = f"has no {feature} for its present clips, and was imported without frames to compute it from"
+        what = f"has no {wanted[0]} for its present clips, and was imported without frames to compute it from"
         raise BadInput(Problem(f"dataset {dataset}", what, "import it again, from a source that has them"))
-    spec = FEATURES[feature]
-    work = plan_shards(store, known, spec)
-    missing = [one for one in work if not (one.folder / one.shard.file).exists()]
+    planned = _Planner(store, known).plan([FEATURES[name] for name in wanted])
+    present = {name: store.shards(dataset, name) for name in wanted}
+    missing = [one for name in wanted for one in planned[name] if one.shard.file not in present[name]]
     if missing:
-        _compute(missing, cluster.resources.cpus, f"{feature} of {dataset}", console)
-    shards = [one.shard for one in work]
-    if _current(store, dataset, feature) != {(shard.subject, shard.key) for shard in shards}:
-        store.write_manifest(dataset, spec, shards, "computed")
+        _compute(missing, cluster.resources.cpus, f"{_named(missing)} of {dataset}", console)
+    for name in wanted:
+        shards = [one.shard for one in planned[name]]
+        if _current(store, dataset, name) != {(shard.subject, shard.key) for shard in shards}:
+            store.write_manifest(dataset, FEATURES[name], shards, "computed")
+
+
+def _named(missing: Sequence[ShardWork]) -> str:
+    names = list(dict.fromkeys(one.feature for one in missing))
+    return names[0] if len(names) == 1 else f"{len(names)} features"
 
 
 def _holds(store: Store, dataset: Dataset, name: str) -> bool:
     """Whether an imported feature covers the clips, or a computed one whose frames are out of reach does."""
+    if name not in store.features(dataset.name):
+        return False
     feature = store.feature(dataset.name, name)
     if feature.source == "computed" and dataset.frame_root is not None and dataset.frame_root.is_dir():
         return False  # its frames are at hand: the shards' keys will tell
@@ -108,49 +124,91 @@ def _current(store: Store, dataset: str, feature: str) -> set[tuple[str, str]]:
     return {(shard.subject, shard.key) for shard in store.feature(dataset, feature).shards}
 
 
-def plan_shards(store: Store, dataset: Dataset, spec: FeatureSpec) -> list[ShardWork]:
-    """The shards of a feature: their files, and the keys that follow from spec, clips and frame bytes.
+@dataclass
+class _Planner:
+    """Finds out which shards features consist of; each folder is listed once, and no unchanged file read again."""
 
-    Raises
-    ------
-    BadInput
-        With every clip whose frames are missing.
-    """
-    root = dataset.frame_root
-    if root is None or not root.is_dir():
-        raise BadInput(Problem(str(root), "no such folder of frames", "connect it, or import the dataset again"))
-    by_subject: defaultdict[str, list[Clip]] = defaultdict(list)
-    for clip in dataset.clips:
-        by_subject[clip.subject].append(clip)
-    problems: list[Problem] = []
-    work = []
-    for subject, clips in sorted(by_subject.items()):
-        wanted: list[ClipWork] = []
-        rows = []
-        for clip in clips:
-            try:
-                wanted.append(_needs(spec, clip, root))
-            except BadInput as error:
-                problems += [Problem(f"clip {clip.id}, {one.where}", one.what, one.remedy) for one in error.problems]
-            else:
-                digests = [digest_bytes(path.read_bytes()) for path in wanted[-1].paths]
-                rows.append([clip.id, wanted[-1].numbers, digests, *_what_else(spec, clip)])
-        shard = Shard(subject, digest([spec.key(), rows]), len(clips))
-        folder = store.feature_folder(dataset.name, spec.name)
-        work.append(ShardWork(spec.name, shard, folder, tuple(wanted)))
-    raise_all(problems)
-    return work
+    store: Store
+    dataset: Dataset
+    folders: dict[str, dict[int, Path]] = field(default_factory=dict)
+
+    def plan(self, specs: Sequence[FeatureSpec]) -> dict[str, list[ShardWork]]:
+        """The shards of each feature, with keys that follow from spec, clips and frame bytes; damaged ones are removed.
+
+        Raises
+        ------
+        BadInput
+            With every clip whose frames are missing.
+        """
+        root = self.dataset.frame_root
+        if root is None or not root.is_dir():
+            raise BadInput(Problem(str(root), "no such folder of frames", "connect it, or import the dataset again"))
+        digests = Remembered(self.store.root / self.dataset.name / "frames.json", root)
+        by_subject: defaultdict[str, list[Clip]] = defaultdict(list)
+        for clip in self.dataset.clips:
+            by_subject[clip.subject].append(clip)
+        problems: dict[str, Problem] = {}
+        planned = {}
+        for spec in specs:
+            work = []
+            for subject, clips in sorted(by_subject.items()):
+                wanted: list[ClipWork] = []
+                rows = []
+                for clip in clips:
+                    try:
+                        wanted.append(self._needs(spec, clip, root))
+                    except BadInput as error:
+                        told = [_of_clip(clip, problem) for problem in error.problems]
+                        problems |= {str(problem): problem for problem in told}
+                    else:
+                        sums = [digests.get(path, _digest_file) for path in wanted[-1].paths]
+                        rows.append([clip.id, wanted[-1].numbers, sums, *_what_else(spec, clip)])
+                shard = Shard(subject, digest([spec.key(), rows]), len(clips))
+                work.append(ShardWork(self.store.address, self.dataset.name, spec.name, shard, tuple(wanted)))
+            planned[spec.name] = work
+        digests.save()
+        raise_all(problems.values())
+        for spec in specs:
+            self._drop_damaged(spec.name, planned[spec.name])
+        return planned
+
+    def _needs(self, spec: FeatureSpec, clip: Clip, root: Path) -> ClipWork:
+        if clip.frames is None:
+            raise BadInput(Problem(spec.name, "the clip has no frames", "import the dataset again"))
+        folder = inside(root, clip.frames)
+        if clip.frames not in self.folders:
+            self.folders[clip.frames] = list_frames(folder)
+        have = self.folders[clip.frames]
+        numbers = spec.frame_numbers(clip, have)
+        if numbers is None:
+            raise BadInput(Problem(spec.name, f"the clip has no {spec.frames} frames", "import the dataset again"))
+        return ClipWork(clip, numbers, tuple(pick(have, number, str(folder)) for number in numbers))
+
+    def _drop_damaged(self, feature: str, work: Sequence[ShardWork]) -> None:
+        """Remove shards whose bytes are not what was written, so that they are computed anew."""
+        folder = self.store.feature_folder(self.dataset.name, feature)
+        verified = Remembered(folder / "verified.json", folder)
+        for one in work:
+            path = folder / one.shard.file
+            if path.exists() and verified.get(path, _verdict) != "whole":
+                self.store.discard(path)
+        verified.save()
 
 
-def _needs(spec: FeatureSpec, clip: Clip, root: Path) -> ClipWork:
-    if clip.frames is None:
-        raise BadInput(Problem(spec.name, "the clip has no frames", "import the dataset again"))
-    folder = inside(root, clip.frames)
-    have = list_frames(folder)
-    numbers = spec.frame_numbers(clip, have)
-    if numbers is None:
-        raise BadInput(Problem(spec.name, f"the clip has no {spec.frames} frames", "import the dataset again"))
-    return ClipWork(clip, numbers, tuple(pick(have, number, str(folder)) for number in numbers))
+def _of_clip(clip: Clip, problem: Problem) -> Problem:
+    return Problem(f"clip {clip.id}, {problem.where}", problem.what, problem.remedy)
+
+
+def _digest_file(path: Path) -> str:
+    return digest_bytes(path.read_bytes())
+
+
+def _verdict(path: Path) -> str:
+    try:
+        read_arrays(path, "", verify=True)
+    except BadInput as error:
+        return str(error)
+    return "whole"
 
 
 def _what_else(spec: FeatureSpec, clip: Clip) -> list[object]:
@@ -161,7 +219,7 @@ def _what_else(spec: FeatureSpec, clip: Clip) -> list[object]:
 
 
 class Extractor:
-    """Computes shards; made a Ray actor by :func:`precompute`. Its memory is one subject's frames at a time."""
+    """Computes shards; made a Ray actor by :func:`precompute`. Its memory is one clip's frames and some megabytes."""
 
     def __init__(self) -> None:
         import cv2
@@ -172,27 +230,31 @@ class Extractor:
 
     def make(self, work: ShardWork) -> tuple[int, list[Problem]]:
         """Compute and write one shard; returns its clips and what was wrong with them (then nothing is written)."""
-        spec = FEATURES[work.feature]
-        arrays, problems = [], []
-        for one in work.clips:
-            try:
-                array = spec.compute(one.read())
-            except BadInput as error:
-                problems += [
-                    Problem(f"clip {one.clip.id}, {bad.where}", bad.what, bad.remedy) for bad in error.problems
-                ]
-            except ValueError as error:
-                problems.append(Problem(f"clip {one.clip.id}", str(error), "compare its frames with the original"))
-            else:
-                arrays.append(array.astype(spec.dtype, casting="no"))
-        if not problems:
-            write_arrays(
-                work.folder / work.shard.file,
-                [one.clip.id for one in work.clips],
-                np.stack(arrays),
-                {"key": work.shard.key},
-            )
+        spec, store = FEATURES[work.feature], Store(work.address)
+        path = store.feature_folder(work.dataset, work.feature) / work.shard.file
+        problems: list[Problem] = []
+
+        def rows() -> Iterator[tuple[str, npt.NDArray[Any]]]:
+            for one in work.clips:
+                try:
+                    array = spec.compute(one.read())
+                except BadInput as error:
+                    problems.extend(_of_clip(one.clip, problem) for problem in error.problems)
+                except ValueError as error:
+                    problems.append(Problem(f"clip {one.clip.id}", str(error), "compare its frames with the original"))
+                else:
+                    yield one.clip.id, array.astype(spec.dtype, casting="no")
+            if problems:
+                raise _Broken  # the file that is being written aside goes away
+
+        with suppress(_Broken):
+            write_arrays(path, rows(), {"key": work.shard.key})
+            store.publish(path)
         return len(work.clips), problems
+
+
+class _Broken(Exception):  # noqa: N818 - never leaves this module
+    """Some clip of a shard has no array."""
 
 
 def _compute(missing: Sequence[ShardWork], workers: int, title: str, console: Console) -> None:
@@ -200,9 +262,9 @@ def _compute(missing: Sequence[ShardWork], workers: int, title: str, console: Co
     pool = ActorPool([actor.remote() for _ in range(min(workers, len(missing)))])
     # Big subjects first, so that no actor is left with one at the end.
     ordered = sorted(missing, key=lambda one: (-one.shard.clips, one.shard.subject))
-    problems: list[Problem] = []
+    problems: dict[str, Problem] = {}
     with console.progress(title, sum(one.shard.clips for one in ordered), "clips") as progress:
         for clips, found in pool.map_unordered(lambda a, one: a.make.remote(one), ordered):
-            problems += found
+            problems |= {str(problem): problem for problem in found}
             progress.advance(clips)
-    raise_all(sorted(problems, key=str))
+    raise_all(problems[text] for text in sorted(problems))

@@ -153,9 +153,8 @@ def _features(
     experiment: Experiment, store: Store, chosen: Mapping[str, Sequence[ModelSpec]], cluster: Cluster, console: Console
 ) -> None:
     for choice in choose_datasets(experiment, store):
-        for feature in needed_features(chosen[choice.name]):
-            for member in choice.members:
-                precompute(store, member, feature, cluster, console)
+        for member in choice.members:
+            precompute(store, member, needed_features(chosen[choice.name]), cluster, console)
 
 
 def _sweep(plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:

@@ -144,11 +144,11 @@ def test_gather_of_a_clip_without_the_feature(filled: Store) -> None:
 
 
 def test_the_mapped_view_is_read_only_and_not_a_copy(filled: Store) -> None:
-    array, row = feature_of(filled)._rows[CLIPS[0].id]
+    (array,) = feature_of(filled).find([CLIPS[0].id]).values()
     assert not array.flags.owndata
     assert not array.flags.writeable
     with pytest.raises(ValueError, match="read-only"):
-        array[row] = 0
+        array[0] = 0
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])

@@ -37,7 +37,7 @@ def fill(folder: Path) -> Store:
     store = Store(folder / "store")
     import_dataset("casme2", [folder / "CASME2"], store, "casme2")
     with Cluster() as cluster:
-        precompute(store, "casme2", FEATURE, cluster, Console())
+        precompute(store, "casme2", [FEATURE], cluster, Console())
     return store
 
 
@@ -76,7 +76,7 @@ def test_a_second_run_computes_nothing_and_starts_nothing(computed: Path, tmp_pa
         def resources(self) -> None:  # type: ignore[override]
             raise AssertionError("a cluster was asked for")
 
-    precompute(store, "casme2", FEATURE, NoCluster(), Console())
+    precompute(store, "casme2", [FEATURE], NoCluster(), Console())
     assert shards(store) == before
     assert store.feature("casme2", FEATURE).key == key
 
@@ -113,7 +113,7 @@ def test_broken_frames_are_told_together_and_the_rest_is_done(computed: Path, tm
         frame = folder / "CASME2" / "Cropped" / str(clip.frames) / f"reg_img{clip.apex}.jpg"
         frame.write_bytes(data)
     with pytest.raises(BadInput) as caught, Cluster() as cluster:
-        precompute(store, "casme2", FEATURE, cluster, Console())
+        precompute(store, "casme2", [FEATURE], cluster, Console())
     message = str(caught.value)
     assert f"clip {first.id}" in message
     assert f"clip {last.id}" in message
@@ -128,7 +128,7 @@ def test_frames_that_vanished_are_told_before_anything_is_computed(computed: Pat
     store = fill(folder)
     apex_frame(folder).unlink()
     with pytest.raises(BadInput, match=r"clip casme2/\S+, .*no frame \d+"):
-        precompute(store, "casme2", FEATURE, Cluster(), Console())
+        precompute(store, "casme2", [FEATURE], Cluster(), Console())
 
 
 def test_a_complete_feature_serves_without_its_frames(computed: Path, tmp_path: Path) -> None:
@@ -136,15 +136,35 @@ def test_a_complete_feature_serves_without_its_frames(computed: Path, tmp_path: 
     folder = moved(computed, tmp_path)
     store = fill(folder)
     shutil.rmtree(folder / "CASME2")
-    precompute(store, "casme2", FEATURE, Cluster(), Console())
+    precompute(store, "casme2", [FEATURE], Cluster(), Console())
     shards_left = sorted(store.feature_folder("casme2", FEATURE).glob("*.arrow"))
     assert len(shards_left) == 3
     shutil.rmtree(store.feature_folder("casme2", FEATURE))
     with pytest.raises(BadInput, match="no such folder of frames"):
-        precompute(store, "casme2", FEATURE, Cluster(), Console())
+        precompute(store, "casme2", [FEATURE], Cluster(), Console())
 
 
 def test_unknown_features_are_told(computed: Path) -> None:
     store = Store(computed / "store")
     with pytest.raises(BadInput, match="did you mean 'flow_uvs_28'"):
-        precompute(store, "casme2", "flow_uvs_29", Cluster(), Console())
+        precompute(store, "casme2", ["flow_uvs_29"], Cluster(), Console())
+
+
+def test_a_damaged_shard_is_computed_anew_with_the_same_bytes(computed: Path, tmp_path: Path) -> None:
+    folder = moved(computed, tmp_path)
+    store = Store(folder / "store")
+    paths = sorted(store.feature_folder("casme2", FEATURE).glob("*.arrow"))
+    before = [path.read_bytes() for path in paths]
+    flipped = bytearray(before[0])
+    flipped[
+        before[0].index(bytes(store.feature("casme2", FEATURE).gather([first_clip(store)])[0].tobytes()[:64])) + 5
+    ] ^= 1
+    paths[0].write_bytes(flipped)
+    paths[1].write_bytes(before[1][: len(before[1]) // 2])
+    fill(folder)
+    assert [path.read_bytes() for path in paths] == before
+
+
+def first_clip(store: Store) -> str:
+    """A clip of the subject whose shard comes first by name."""
+    return min(clip.id for clip in store.dataset("casme2").clips)

@@ -1,0 +1,96 @@
+"""A store in object storage: each file is copied to a folder of this machine when it is first needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from pyarrow import fs
+
+from mer_data.files import written_aside
+from mer_data.hashing import digest
+from mer_data.problems import BadInput, Problem
+
+
+def is_remote(root: str) -> bool:
+    """Whether a store's root names object storage, as ``s3://bucket/folder`` does."""
+    return "://" in root
+
+
+def cache_folder(uri: str) -> Path:
+    """Where a remote store's files lie on this machine: under ``MER_CACHE``, else ``~/.cache/mer``."""
+    base = os.environ.get("MER_CACHE")
+    return (Path(base) if base else Path.home() / ".cache" / "mer") / digest(uri)[:16]
+
+
+class Remote:
+    """Files under a URI, and their copies in a folder.
+
+    Parameters
+    ----------
+    uri
+        Any URI that Arrow knows: ``s3://bucket/folder``, ``gs://...``. A server of one's own is named by
+        ``?endpoint_override=HOST:PORT&scheme=http``; credentials come from the environment (``AWS_ACCESS_KEY_ID``...).
+    folder
+        The copies.
+    """
+
+    def __init__(self, uri: str, folder: Path) -> None:
+        self.uri, self._folder = uri, folder
+        with self._told():
+            self._fs, base = fs.FileSystem.from_uri(uri)
+        self._base = PurePosixPath(base)
+
+    def sizes(self, relative: str) -> dict[str, int]:
+        """Bytes by name of the files directly below a folder."""
+        return {one.base_name: one.size for one in self._list(relative) if one.type == fs.FileType.File}
+
+    def folders(self, relative: str = "") -> list[str]:
+        """Names of the folders directly below a folder, sorted."""
+        return sorted(one.base_name for one in self._list(relative) if one.type == fs.FileType.Directory)
+
+    def _list(self, relative: str) -> list[fs.FileInfo]:
+        with self._told():
+            return list(self._fs.get_file_info(fs.FileSelector(self._at(relative), allow_not_found=True)))
+
+    def has(self, relative: str) -> bool:
+        """Whether there is such a file."""
+        with self._told():
+            return bool(self._fs.get_file_info(self._at(relative)).type == fs.FileType.File)
+
+    def fetch(self, relative: str) -> None:
+        """Copy a file here, aside and renamed: processes of one machine may do it at the same time."""
+        with written_aside(self._folder / relative) as aside, self._told():
+            fs.copy_files(self._at(relative), str(aside), self._fs, fs.LocalFileSystem())
+
+    def push(self, relative: str) -> None:
+        """Copy a file there. Object storage shows the old object or the new one, never half of it."""
+        with self._told():
+            self._fs.create_dir(str(PurePosixPath(self._at(relative)).parent))
+            fs.copy_files(str(self._folder / relative), self._at(relative), fs.LocalFileSystem(), self._fs)
+
+    def delete(self, relative: str) -> None:
+        """Remove a file or a folder there."""
+        with self._told():
+            info = self._fs.get_file_info(self._at(relative))
+            if info.type == fs.FileType.Directory:
+                self._fs.delete_dir(self._at(relative))
+            elif info.type == fs.FileType.File:
+                self._fs.delete_file(self._at(relative))
+
+    def _at(self, relative: str) -> str:
+        return str(self._base / relative)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what object storage complains of into one message; a missing file stays what it is."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError) as error:
+            what = str(error).strip().splitlines()[0]
+            remedy = "check the address, the credentials (AWS_ACCESS_KEY_ID, ...) and the network"
+            raise BadInput(Problem(self.uri, what, remedy)) from error
