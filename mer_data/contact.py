@@ -12,11 +12,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_data.features.flow import grey, tvl1
+from mer_data.features.strain import standard
 from mer_data.files import written_aside
-from mer_data.frames import decode, inside, list_frames, pick
+from mer_data.frames import crop, decode, inside, list_frames, pick
 from mer_data.problems import BadInput, Problem
 from mer_data.schema import Clip
-from mer_data.store import Dataset, Feature, Store
+from mer_data.shards import Feature
+from mer_data.store import Dataset, Store
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 
@@ -26,12 +29,14 @@ _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.4
 
 
 def contact_sheet(store: Store, dataset: str, clips: int = 12) -> Picture:
-    """Draw a row for each of some clips: onset frame, apex frame, and every channel of every feature.
+    """Draw a row for each of some clips: onset frame, apex frame, and every channel of every feature that is maps.
+
+    While the dataset has no such feature, flow and strain are computed from the two frames, for this picture only.
 
     Parameters
     ----------
     store, dataset
-        Where to look. If its frames are out of reach, the sheet shows features only.
+        Where to look. If its frames are out of reach, the sheet shows features only. They are cropped to the face box.
     clips
         How many rows at most; the emotions take turns.
 
@@ -42,23 +47,29 @@ def contact_sheet(store: Store, dataset: str, clips: int = 12) -> Picture:
     Raises
     ------
     BadInput
-        If the dataset is unknown, has nothing to show, or a frame of it is missing or damaged.
+        If the dataset is unknown, has nothing to show, or a frame of it is missing or damaged; or if the two frames
+        of a clip differ in size while flow is computed from them.
     """
     known = store.dataset(dataset)
     root = known.frame_root if known.frame_root is not None and known.frame_root.is_dir() else None
     chosen = choose(known.clips, clips)
     features = [store.feature(dataset, name) for name in store.features(dataset)]
-    maps = [(feature, feature.find([clip.id for clip in chosen])) for feature in features if len(feature.shape) == 3]
+    maps = [(feature, feature.find([clip.id for clip in chosen])) for feature in features if _is_maps(feature)]
     maps = [(feature, found) for feature, found in maps if found]
     with_frames = root is not None and any(clip.frames for clip in chosen)
     if not with_frames and not maps:
         raise _nothing(known)
     titles = [("", "onset"), ("", "apex")] if with_frames else []
+    if not maps:
+        titles += [("flow, not stored", "u"), ("", "v"), ("", "strain")]
     for feature, _ in maps:
         titles += [("" if index else feature.name, channel) for index, channel in enumerate(feature.channels)]
     rows = [_heading(titles)]
     for clip in chosen:
-        cells = _frames(clip, root) if with_frames and root else []
+        frames = _frames(clip, root) if with_frames and root else []
+        cells = [_empty() if frame is None else _fit(frame) for frame in frames]
+        if not maps:
+            cells += _motion(clip, *frames)
         for feature, found in maps:
             cells += _channels(feature, found.get(clip.id))
         rows.append(_row(cells, f"{clip.id}: {clip.emotion}"))
@@ -98,26 +109,46 @@ def _nothing(dataset: Dataset) -> BadInput:
     return BadInput(Problem(f"dataset {dataset.name}", what, "import it with its frames, or run `mer features`"))
 
 
-def _frames(clip: Clip, root: Path) -> list[Picture]:
-    """Onset and apex of a clip, fitted; empty cells for those that its annotation lacks."""
-    cells = []
+def _is_maps(feature: Feature) -> bool:
+    """Whether a feature is a picture for each of its channels; a sequence or a table of numbers is not."""
+    return bool(feature.channels) and len(feature.shape) == 3
+
+
+def _frames(clip: Clip, root: Path) -> list[Picture | None]:
+    """Onset and apex of a clip, cropped to its face box; None for those that its annotation lacks."""
+    pictures: list[Picture | None] = []
     have: dict[int, Path] | None = None
     for number in (clip.onset, clip.apex):
         if clip.frames is None or number is None:
-            cells.append(_empty())
+            pictures.append(None)
             continue
         folder = inside(root, clip.frames)
         have = list_frames(folder) if have is None else have
         path = pick(have, number, str(folder))
-        cells.append(_fit(decode(path.read_bytes(), str(path))))
-    return cells
+        pictures.append(crop(decode(path.read_bytes(), str(path)), clip.face, str(path)))
+    return pictures
+
+
+def _motion(clip: Clip, onset: Picture | None, apex: Picture | None) -> list[Picture]:
+    """u, v and strain from onset to apex, or empty cells if a frame is lacking."""
+    if onset is None or apex is None:
+        return [_empty(), _empty(), _empty()]
+    try:
+        flow = tvl1(grey(onset), grey(apex))
+    except ValueError as error:
+        raise BadInput(Problem(f"clip {clip.id}", str(error), "compare its frames with the original")) from error
+    return [_picture(channel) for channel in (*flow, standard(flow))]
 
 
 def _channels(feature: Feature, array: npt.NDArray[Any] | None) -> list[Picture]:
     """Every channel as a picture, or empty cells for a clip that lacks the feature."""
     if array is None:
         return [_empty() for _ in feature.channels]
-    return [_fit(cv2.cvtColor(_to_grey(channel), cv2.COLOR_GRAY2BGR)) for channel in array]
+    return [_picture(channel) for channel in array]
+
+
+def _picture(channel: npt.NDArray[Any]) -> Picture:
+    return _fit(cv2.cvtColor(_to_grey(channel), cv2.COLOR_GRAY2BGR))
 
 
 def _to_grey(channel: npt.NDArray[Any]) -> Picture:

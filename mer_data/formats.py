@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mer_data import schema
 from mer_data.datasets import casme, casme2, casme3, casme_sq, dfme, fourdme, mmew, samm, samm_lv, smic
 from mer_data.imported import ApexRule, Imported, Importer
-from mer_data.imports import htnet
+from mer_data.imports import aman, atn, dual_atme, htnet, offtanet
+from mer_data.landmarks import read_landmarks
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.store import Store
 
@@ -27,7 +29,12 @@ FORMATS: Mapping[str, Importer] = {
     "mmew": mmew.read,
     "4dme": fourdme.read,
     "dfme": dfme.read,
-    "htnet": lambda sources, _: htnet.read(sources),  # arrays made from an onset and an apex that it does not tell
+    # What other projects extracted: the apex is where they found it.
+    "htnet": lambda sources, _: htnet.read(sources),
+    "offtanet": lambda sources, _: offtanet.read(sources),
+    "dual_atme": lambda sources, _: dual_atme.read(sources),
+    "atn": lambda sources, _: atn.read(sources),
+    "aman": lambda sources, _: aman.read(sources),
 }
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -49,9 +56,16 @@ def read_format(format_: str, sources: Sequence[Path], apex: ApexRule = "midpoin
 
 
 def import_dataset(
-    format_: str, sources: Sequence[Path], store: Store, name: str, apex: ApexRule = "midpoint"
+    format_: str,
+    sources: Sequence[Path],
+    store: Store,
+    name: str,
+    apex: ApexRule = "midpoint",
+    landmarks: Path | None = None,
 ) -> Imported:
     """Read a dataset and put it into the store under `name`, taking the place of one of that name.
+
+    `landmarks` is a sheet with points of the clips' faces, as :func:`~mer_data.landmarks.read_landmarks` reads it.
 
     Raises
     ------
@@ -61,6 +75,10 @@ def import_dataset(
     if not _PLAIN_NAME.fullmatch(name):
         raise BadInput(Problem(name, "cannot be a dataset's name", "use letters, digits, '_', '-' and '.'"))
     imported = read_format(format_, sources, apex)
+    if landmarks is not None:
+        marked = read_landmarks(landmarks, imported.clips)
+        clips = tuple(replace(clip, landmarks=marked.get(clip.id)) for clip in imported.clips)
+        imported = replace(imported, clips=clips)
     with store.replacing(name) as writer:
         writer.clips(imported.clips, format_=format_, frame_root=imported.frame_root, notes=imported.notes)
         for one in imported.features:

@@ -40,7 +40,7 @@ def lodo(clips: Sequence[Clip]) -> tuple[Fold, ...]:
 
 
 def hde(clips: Sequence[Clip]) -> tuple[Fold, ...]:
-    """Hold-out database: train on one source dataset, test on another; a fold per ordered pair, sorted by the test side.
+    """Hold-out database: train on one source dataset, test on another; a fold per ordered pair, by the test side.
 
     Every clip is tested once per other dataset, so the folds are separate runs: their scores are averaged, their
     predictions never pooled (MEGC 2018 has two such runs).

@@ -43,9 +43,9 @@ class Remote:
             self._fs, base = fs.FileSystem.from_uri(uri)
         self._base = PurePosixPath(base)
 
-    def sizes(self, relative: str) -> dict[str, int]:
-        """Bytes by name of the files directly below a folder."""
-        return {one.base_name: one.size for one in self._list(relative) if one.type == fs.FileType.File}
+    def files(self, relative: str) -> list[str]:
+        """Names of the files directly below a folder, sorted."""
+        return sorted(one.base_name for one in self._list(relative) if one.type == fs.FileType.File)
 
     def folders(self, relative: str = "") -> list[str]:
         """Names of the folders directly below a folder, sorted."""

@@ -9,10 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mer_models.spec import InputSpec, Recipe, Rows, TrainingFailed
-
-# An input larger than this stays where it is, and each batch is fetched from it.
-RESIDENT_BYTES = 1 << 30
+from mer_models.spec import RESIDENT_BYTES, InputSpec, Recipe, Rows, TrainingFailed
 
 
 def clip_order(labels: npt.NDArray[np.int64], recipe: Recipe, seed: int) -> npt.NDArray[np.int64]:

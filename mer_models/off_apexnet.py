@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mer_models import train
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, register
+from mer_models.weights import renamed
 
 
 def _stream() -> nn.Sequential:
@@ -23,7 +24,7 @@ def _stream() -> nn.Sequential:
 class OffApexNet(nn.Module):
     """Two streams, one for each component of the flow, joined by two wide linear layers.
 
-    Input float32 ``[N, 2, 28, 28]`` (u, v), output logits ``[N, classes]``.
+    Input float32 ``[N, 2, 28, 28]`` (u, v in pixels), output logits ``[N, classes]``.
     """
 
     def __init__(self, classes: int) -> None:
@@ -54,7 +55,8 @@ register(
             "Y. S. Gan, S.-T. Liong, W.-C. Yau, Y.-C. Huang, L.-K. Tan: OFF-ApexNet on micro-expression recognition "
             "system. Signal Processing: Image Communication 74, 2019"
         ),
-        inputs=(InputSpec("flow_uvs_28", ("u", "v"), (28, 28), scale=1 / 127.5, shift=-1.0),),
+        inputs=(InputSpec("flow_offtanet_28", ("u", "v"), (28, 28)),),
+        instead=((InputSpec("flow_uvs_28", ("u", "v"), (28, 28), scale=1 / 127.5, shift=-1.0, bytes=True),),),
         recipe=Recipe(epochs=3000, batch_size=64, lr=1e-4, keep_every=200),
         fit=train.fit,
         build=OffApexNet,
@@ -63,8 +65,19 @@ register(
             Published("casmes", 0.5650, 0.5832, "oracle-epoch, mean of folds", "Off-TANet table"),
         ),
         deviations=(
-            "Network as in the Off-TANet re-implementation; the original has 2.77 million parameters, unreleased.",
-            "Fed with byte maps stretched per clip and scaled to [-1, 1]; the re-implementation takes raw pixels.",
+            "Network and recipe are those of the Off-TANet re-implementation; the original has 2.77 million "
+            "parameters, and its code is not public.",
+            "Tested after epochs 200, 400, ..., 3000; the re-implementation after 1, 201, ..., 2801.",
+            "Where there are only published byte maps, stretched per clip, they are scaled to [-1, 1].",
+        ),
+        reference=renamed(
+            OffApexNet,
+            "dense.6.weight",
+            (r"^horizontal\.0", "cnn1.conv1"),
+            (r"^horizontal\.2", "cnn1.conv2"),
+            (r"^vertical\.0", "cnn2.conv1"),
+            (r"^vertical\.2", "cnn2.conv2"),
+            ("^head", "dense"),
         ),
     )
 )

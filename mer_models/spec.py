@@ -20,6 +20,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+# An input larger than this stays where it is, and each batch is fetched from it.
+RESIDENT_BYTES = 1 << 30
+
 
 class Rows(Protocol):
     """Arrays of clips, in memory or fetched when asked for; a NumPy array is one."""

@@ -119,13 +119,17 @@ def _optimizer(recipe: Recipe, groups: Any) -> torch.optim.Optimizer:
 
 
 def batches(clips: int, recipe: Recipe, device: str) -> Iterator[slice | Tensor]:
-    """What to index the training clips with, one epoch long: slices when the order is fixed (views, no copies)."""
-    starts = range(0, clips, recipe.batch_size)
+    """What to index the training clips with, one epoch long: slices when the order is fixed (views, no copies).
+
+    A last batch of one clip, which has no variance to normalise by, joins the batch before it.
+    """
+    starts = range(0, max(clips - (recipe.batch_size > 1), 1), recipe.batch_size)
+    ends = [*starts[1:], clips]
     if recipe.order == "by-class":
-        yield from (slice(start, start + recipe.batch_size) for start in starts)
+        yield from (slice(start, end) for start, end in zip(starts, ends, strict=True))
     else:
         order = torch.randperm(clips).to(device)
-        yield from (order[start : start + recipe.batch_size] for start in starts)
+        yield from (order[start:end] for start, end in zip(starts, ends, strict=True))
 
 
 @torch.inference_mode()

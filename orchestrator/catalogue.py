@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mer_data.problems import BadInput, Problem, did_you_mean
-from mer_models.complexity import complexity, latency_ms
+from mer_data.problems import Problem, did_you_mean, raise_all
+from mer_models.complexity import complexity, counted_flops, latency_ms, peak_bytes
 from mer_models.spec import ModelSpec, models
 from orchestrator.console import Console
 
 _CLASSES = 3  # as in the published tables
 
 
-def models_document() -> dict[str, Any]:
-    """The document of ``mer models --json``."""
+def models_document(names: Sequence[str] = ()) -> dict[str, Any]:
+    """The document of ``mer models --json``; all models if no names are given.
+
+    Raises
+    ------
+    BadInput
+        With every name that is no model's.
+    """
     return {
         "rows": [
             {
@@ -25,12 +31,19 @@ def models_document() -> dict[str, Any]:
                     for one in spec.inputs
                 ],
                 "paper": spec.paper,
+                "recipe": vars(spec.recipe),
                 "published": [vars(published) for published in spec.published],
                 "deviations": list(spec.deviations),
             }
-            for spec in models().values()
+            for spec in _chosen(names)
         ]
     }
+
+
+def _chosen(names: Sequence[str]) -> list[ModelSpec]:
+    registry = models()
+    raise_all(Problem(name, "unknown model", did_you_mean(name, registry)) for name in names if name not in registry)
+    return [registry[name] for name in names or registry]
 
 
 def complexity_document(names: Sequence[str]) -> dict[str, Any]:
@@ -41,11 +54,7 @@ def complexity_document(names: Sequence[str]) -> dict[str, Any]:
     BadInput
         With every name that is no model's.
     """
-    registry = models()
-    unknown = [name for name in names if name not in registry]
-    if unknown:
-        raise BadInput(Problem(name, "unknown model", did_you_mean(name, registry)) for name in unknown)
-    return {"rows": [_complexity_row(registry[name]) for name in names or registry]}
+    return {"rows": [_complexity_row(spec) for spec in _chosen(names)]}
 
 
 def _complexity_row(spec: ModelSpec) -> dict[str, Any]:
@@ -53,6 +62,8 @@ def _complexity_row(spec: ModelSpec) -> dict[str, Any]:
         "model": spec.name,
         "input": [list(one.shape) for one in spec.inputs],
         **vars(complexity(spec, _CLASSES)),
+        "counted_flops": counted_flops(spec, _CLASSES),
+        "peak_bytes": peak_bytes(spec, _CLASSES),
         "latency_ms": latency_ms(spec, _CLASSES),
     }
 
@@ -69,6 +80,23 @@ def print_models(document: dict[str, Any], console: Console) -> None:
         for row in document["rows"]
     ]
     console.table("Models", ("model", "params", "input", "published UF1 / UAR"), rows)
+
+
+def print_cards(document: dict[str, Any], console: Console) -> None:
+    """Everything that is known of some models, in words."""
+    for row in document["rows"]:
+        told = [("paper", row["paper"]), ("parameters", f"{row['params']:,}")]
+        told += [
+            ("input", f"{one['feature']} {', '.join(one['channels'])} {'×'.join(map(str, one['shape']))}")
+            for one in row["inputs"]
+        ]
+        told.append(("recipe", ", ".join(f"{name} {value}" for name, value in row["recipe"].items())))
+        told += [
+            ("published", f"{p['dataset']}: UF1 {p['uf1']:.4f}, UAR {p['uar']:.4f}; rule {p['rule']}; {p['source']}")
+            for p in row["published"]
+        ]
+        told += [("note", one) for one in row["deviations"]]
+        console.table(row["model"], ("", ""), told)
 
 
 def print_complexity(document: dict[str, Any], console: Console) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mer_models.spec import Outcome, Recipe
+from mer_models.spec import InputSpec, Outcome, Recipe
 from orchestrator.ledger import Conflict, FoldResult, Ledger
 from orchestrator.plan import Plan
 
@@ -22,6 +22,8 @@ class Work:
     ----------
     job_id, model, recipe, random_state
         What to train, and what seeds its randomness.
+    inputs
+        What the model eats on this dataset.
     store, feature_keys
         Where the features lie: by feature and dataset of the store, the key of its bytes.
     train_ids, labels
@@ -36,6 +38,7 @@ class Work:
     model: str
     recipe: Recipe
     random_state: int
+    inputs: tuple[InputSpec, ...]
     store: str
     feature_keys: dict[str, dict[str, str]]
     train_ids: tuple[str, ...]
@@ -69,6 +72,7 @@ class Clerk:
             model=job.model,
             recipe=self._plan.recipes[job.model],
             random_state=job.random_state,
+            inputs=self._plan.inputs[job.dataset][job.model],
             store=self._plan.store,
             feature_keys={name: dict(keys) for name, keys in self._plan.feature_keys[job.dataset].items()},
             train_ids=fold.train_ids,

@@ -151,14 +151,17 @@ def sync(out: Path) -> None:
 
 
 @mer.command(name="models")
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
 @_json
-def list_models(as_json: bool) -> None:
-    """Models, inputs, published scores."""
+def list_models(names: tuple[str, ...], as_json: bool) -> None:
+    """Models, inputs, published scores; the whole card of a MODEL."""
     from orchestrator import catalogue
 
-    document = catalogue.models_document()
+    document = catalogue.models_document(names)
     if as_json:
         _print(document)
+    elif names:
+        catalogue.print_cards(document, Console())
     else:
         catalogue.print_models(document, Console())
 
@@ -178,6 +181,26 @@ def complexity(names: tuple[str, ...], as_json: bool) -> None:
         _print(document)
     else:
         catalogue.print_complexity(document, Console())
+
+
+@mer.group()
+def weights() -> None:
+    """Published checkpoints."""
+
+
+@weights.command(name="import")
+@click.argument("model")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--to", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A .safetensors file.")
+def import_weights(model: str, file: Path, to: Path) -> None:
+    """Bring a published checkpoint into our format.
+
+    Every key and shape is checked; nothing in FILE is executed.
+    """
+    from orchestrator import checkpoints
+
+    network = checkpoints.import_weights(model, file, to)
+    click.echo(f"{model}: {sum(p.numel() for p in network.parameters()):,} parameters, now in {to}", err=True)
 
 
 def _open(out: Path) -> tuple[Plan, Ledger]:

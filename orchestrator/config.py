@@ -12,6 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_data.remote import is_remote
 
 _Path = tuple[str | int, ...]
 _Places = dict[_Path, str]  # where a key stands: file and line, or the --set that gave it
@@ -28,6 +29,10 @@ def _as_list(value: Any) -> Any:
 
 def _as_choice(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
+
+
+def _expanded(store: str) -> str:
+    return store if is_remote(store) else str(Path(store).expanduser())
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -73,7 +78,8 @@ class Experiment(_Strict):
     name
         Names the default output folder, ``runs/NAME``, and the runs in MLflow.
     store
-        The store's folder, relative to the current folder; ``MER_STORE`` or ``data/store`` if not given.
+        The store's folder, relative to the current folder, or its address in object storage (``s3://...``);
+        ``MER_STORE`` or ``data/store`` if not given.
     datasets
         Names, or mappings with ``name`` and ``classes``; ``all`` takes every dataset in the store.
     models
@@ -92,8 +98,8 @@ class Experiment(_Strict):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    store: Annotated[Path, AfterValidator(Path.expanduser)] = Field(
-        default_factory=lambda: Path(os.environ.get("MER_STORE") or "data/store")
+    store: Annotated[str, AfterValidator(_expanded)] = Field(
+        default_factory=lambda: _expanded(os.environ.get("MER_STORE") or "data/store")
     )
     datasets: Annotated[list[Annotated[DatasetChoice, BeforeValidator(_as_choice)]], *_Several]
     models: Annotated[list[str], *_Several]

@@ -16,11 +16,10 @@ from orchestrator.console import Console
 
 _store = click.option(
     "--store",
-    type=click.Path(file_okay=False, path_type=Path),
     envvar="MER_STORE",
-    default=Path("data/store"),
+    default="data/store",
     show_default=True,
-    help="The store's folder.",
+    help="The store's folder, or its address in object storage (s3://...).",
 )
 _apex = click.option(
     "--apex",
@@ -46,23 +45,30 @@ def data() -> None:
 @_store
 @click.option("--name", help="Its name in the store. [default: the format's]")
 @_apex
-def import_(format_: str, sources: tuple[Path, ...], store: Path, name: str | None, apex: ApexRule) -> None:
+@click.option(
+    "--landmarks",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A sheet with the five points of each clip's face; its columns are in docs/features.md.",
+)
+def import_(
+    format_: str, sources: tuple[Path, ...], store: str, name: str | None, apex: ApexRule, landmarks: Path | None
+) -> None:
     """Read a dataset into the store.
 
-    FORMAT is casme, casme2, casme_sq, casme3a, casme3c, samm, samm_lv, smic, smic_vis, smic_nir, mmew, 4dme or dfme
-    (the dataset as it is distributed: sheet and frame folders), or htnet (the 28 x 28 flow maps that STSTNet and HTNet
-    published: a folder and its label sheet, or the tree of folds).
+    FORMAT is casme, casme2, casme_sq, casme3a, casme3c, samm, samm_lv, smic, smic_vis, smic_nir, mmew, 4dme or dfme:
+    the dataset as it is distributed, sheet and frame folders. Or what other projects hand on: offtanet, atn, htnet
+    (also the flow maps of STSTNet), dual_atme, aman.
     """
     from mer_data.formats import import_dataset
     from mer_data.store import Store
 
     name = name or format_
     console = Console()
-    imported = import_dataset(format_, sources, Store(store), name, apex)
+    imported = import_dataset(format_, sources, Store(store), name, apex, landmarks)
     for note in imported.notes[:_NOTES]:
         console.warn(note)
     if len(imported.notes) > _NOTES:
-        console.warn(f"... and {len(imported.notes) - _NOTES} more notes, kept in {store / name / 'dataset.json'}")
+        console.warn(f"... and {len(imported.notes) - _NOTES} more notes, kept in {store}/{name}/dataset.json")
     clips = imported.clips
     console.say(f"{name}: {len(clips)} clips of {len({clip.subject for clip in clips})} subjects, now in {store}")
 
@@ -79,18 +85,18 @@ def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed
     It has the layout of FORMAT, as for `mer data import`; its faces are drawn, and its motion is known. FORMAT megc2019
     makes CASME II, SMIC and SAMM with the 442 clips of that composite.
     """
-    from mer_data.synthetic import TWINS
+    from mer_data.synthetic import PROJECT_TWINS, TWINS
     from orchestrator.twins import draw
 
     draw(format_, dest, subjects=subjects, clips=clips, seed=seed, console=Console())
-    if format_ in TWINS:
+    if format_ in {**TWINS, **PROJECT_TWINS}:
         click.echo(f"next: mer data import {format_} {dest} --name {format_}_synthetic", err=True)
 
 
 @data.command(name="list")
 @_store
 @_json
-def list_(store: Path, as_json: bool) -> None:
+def list_(store: str, as_json: bool) -> None:
     """What the store has."""
     document = {"datasets": _contents(store)}
     if as_json:
@@ -160,7 +166,7 @@ def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, as_json: boo
 @click.argument("file", metavar="FILE.png", type=click.Path(dir_okay=False, path_type=Path))
 @_store
 @click.option("--clips", type=click.IntRange(1, 200), default=12, show_default=True, help="How many rows at most.")
-def contact(dataset: str, file: Path, store: Path, clips: int) -> None:
+def contact(dataset: str, file: Path, store: str, clips: int) -> None:
     """Draw a contact sheet: onset, apex and features of a few clips.
 
     The emotions of DATASET take turns, so that each has its rows.
@@ -176,7 +182,7 @@ def _dump(document: Any) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False)
 
 
-def _contents(root: Path) -> list[dict[str, Any]]:
+def _contents(root: str) -> list[dict[str, Any]]:
     from mer_data.store import Store
 
     store = Store(root)

@@ -6,15 +6,18 @@ import ctypes
 import platform
 import time
 import traceback
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import ray
 from ray import tune
 
 from mer_data.problems import BadInput, Problem
-from mer_data.store import Feature, Store, gather
-from mer_models.spec import Arrays, FoldArrays, InputSpec, TrainingFailed, models
+from mer_data.shards import Feature, LazyRows
+from mer_data.store import Store
+from mer_models.spec import RESIDENT_BYTES, Arrays, FoldArrays, InputSpec, Rows, TrainingFailed, models
 from orchestrator.clerk import Work
 
 
@@ -59,7 +62,7 @@ class FoldTrainable(tune.Trainable):
 
     def _train(self) -> float:
         work: Work = ray.get(self._clerk.take.remote(self._job_id))
-        spec = models()[work.model]
+        spec = replace(models()[work.model], inputs=work.inputs)
         start = time.perf_counter()
         arrays = FoldArrays(
             train=_gather(work, spec.inputs, work.train_ids),
@@ -82,13 +85,15 @@ class FoldTrainable(tune.Trainable):
 
 
 def _gather(work: Work, inputs: tuple[InputSpec, ...], clip_ids: tuple[str, ...]) -> Arrays:
-    """The model's inputs for some clips: its channels of its features, in its order."""
-    arrays = []
+    """The model's inputs for some clips: its channels of its features, in its order.
+
+    What fits well into memory is copied into one array now; the rest stays in the mapped files.
+    """
+    arrays: list[Rows] = []
     for one in inputs:
         members = [_open(work.store, name, one.feature, key) for name, key in work.feature_keys[one.feature].items()]
-        gathered = gather(members, clip_ids)
-        channels = [members[0].channels.index(channel) for channel in one.channels]
-        arrays.append(gathered[:, channels] if channels else gathered)
+        lazy = LazyRows(members, clip_ids, [members[0].channels.index(channel) for channel in one.channels])
+        arrays.append(lazy if lazy.nbytes > RESIDENT_BYTES else np.asarray(lazy))
     return tuple(arrays)
 
 

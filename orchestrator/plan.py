@@ -17,13 +17,14 @@ from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.protocols import Fold
 from mer_data.schema import Clip
-from mer_data.store import Store
-from mer_models.spec import ModelSpec, Recipe, models
+from mer_data.store import Dataset, Store
+from mer_models.spec import InputSpec, ModelSpec, Recipe, models
+from orchestrator import deep as _deep  # noqa: F401 - registers its features
 from orchestrator.config import DatasetChoice, Experiment
 
 _ID_LETTERS = 20
 # Raised when the meaning of a job changes in a way that no other part of its id shows.
-_JOB_VERSION = 2
+_JOB_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ class Plan:
         By dataset name, then by what is held out.
     recipes
         The recipe of each model.
+    inputs
+        By dataset name and model: what the model eats there.
     feature_keys
         By dataset name, feature name and member: the key of the bytes the plan was made for.
     jobs
@@ -127,6 +130,7 @@ class Plan:
     cohorts: Mapping[str, Cohort]
     folds: Mapping[str, Mapping[str, Fold]]
     recipes: Mapping[str, Recipe]
+    inputs: Mapping[str, Mapping[str, tuple[InputSpec, ...]]]
     feature_keys: Mapping[str, Mapping[str, Mapping[str, str]]]
     jobs: tuple[Job, ...]
 
@@ -171,7 +175,7 @@ def make_plan(experiment: Experiment, store: Store) -> Plan:
     """
     chosen = choose_models(experiment, store)
     recipes = choose_recipes(experiment, chosen)
-    cohorts, folds, keys = {}, {}, {}
+    cohorts, folds, keys, inputs = {}, {}, {}, {}
     jobs: list[Job] = []
     for choice in choose_datasets(experiment, store):
         name = choice.name
@@ -183,14 +187,15 @@ def make_plan(experiment: Experiment, store: Store) -> Plan:
         folds[name] = {fold.held_out: fold for fold in protocols.PROTOCOLS[experiment.protocol](clips)}
         keys[name] = {
             one: {member: store.feature(member, one).key for member in choice.members}
-            for one in needed_features(chosen[name])
+            for one in needed_features(chosen[name], store, choice)
         }
         # What models share is hashed once per fold: hashing is what planning costs.
         fold_keys = {held_out: _fold_key(fold, cohort) for held_out, fold in folds[name].items()}
+        inputs[name] = {spec.name: choose_inputs(spec, store, choice) or spec.inputs for spec in chosen[name]}
         for spec in chosen[name]:
             recipe = recipes[spec.name]
-            inputs = {one.feature: list(keys[name][one.feature].values()) for one in spec.inputs}
-            model_key = digest([_JOB_VERSION, spec.name, spec.code_digest(), asdict(recipe), inputs])
+            eaten = [[asdict(one), list(keys[name][one.feature].values())] for one in inputs[name][spec.name]]
+            model_key = digest([_JOB_VERSION, spec.name, spec.code_digest(), asdict(recipe), eaten])
             for seed in experiment.seeds:
                 for held_out, fold_key in fold_keys.items():
                     chance = [spec.name, experiment.protocol, held_out, fold_key, seed]
@@ -209,11 +214,12 @@ def make_plan(experiment: Experiment, store: Store) -> Plan:
         name=experiment.name,
         protocol=experiment.protocol,
         rule=experiment.rule,
-        store=str(store.root.resolve()),
+        store=store.address,
         device=experiment.device,
         cohorts=cohorts,
         folds=folds,
         recipes=recipes,
+        inputs=inputs,
         feature_keys=keys,
         jobs=tuple(jobs),
     )
@@ -224,9 +230,10 @@ def _fold_key(fold: Fold, cohort: Cohort) -> str:
     return digest([cohort.dataset, cohort.classes, trained, fold.test_ids])
 
 
-def needed_features(specs: Iterable[ModelSpec]) -> list[str]:
-    """The features that some models eat, sorted."""
-    return sorted({one.feature for spec in specs for one in spec.inputs})
+def needed_features(specs: Iterable[ModelSpec], store: Store, choice: DatasetChoice) -> list[str]:
+    """The features that some models eat on a dataset, sorted."""
+    inputs = [choose_inputs(spec, store, choice) or spec.inputs for spec in specs]
+    return sorted({one.feature for of_model in inputs for one in of_model})
 
 
 def choose_datasets(experiment: Experiment, store: Store) -> list[DatasetChoice]:
@@ -297,7 +304,8 @@ def choose_models(experiment: Experiment, store: Store) -> dict[str, list[ModelS
     registry, choices = models(), choose_datasets(experiment, store)
     if experiment.all_models:
         return {
-            choice.name: [spec for spec in registry.values() if _can_run(spec, store, choice)] for choice in choices
+            choice.name: [spec for spec in registry.values() if choose_inputs(spec, store, choice) is not None]
+            for choice in choices
         }
     raise_all(
         Problem("models", f"unknown model {name!r}", did_you_mean(name, registry))
@@ -307,14 +315,25 @@ def choose_models(experiment: Experiment, store: Store) -> dict[str, list[ModelS
     return {choice.name: [registry[name] for name in experiment.models] for choice in choices}
 
 
-def _can_run(spec: ModelSpec, store: Store, choice: DatasetChoice) -> bool:
-    """Whether a dataset has all that a model eats, or the frames to compute it from."""
-    for member in choice.members:
-        has_frames = store.dataset(member).frame_root is not None
-        can_be_made = {*store.features(member), *(FEATURES if has_frames else ())}
-        if not can_be_made.issuperset(needed_features([spec])):
-            return False
-    return True
+def choose_inputs(spec: ModelSpec, store: Store, choice: DatasetChoice) -> tuple[InputSpec, ...] | None:
+    """What a model eats on a dataset: its own inputs or, where these cannot be made, others it can do with.
+
+    None if the dataset can provide neither.
+    """
+    members = [store.dataset(member) for member in choice.members]
+    for inputs in (spec.inputs, *spec.instead):
+        if all(_can_have(store, member, one.feature) for one in inputs for member in members):
+            return inputs
+    return None
+
+
+def _can_have(store: Store, dataset: Dataset, feature: str) -> bool:
+    """Whether a dataset has a feature, or frames or other features to make it from."""
+    have = store.features(dataset.name)
+    if feature in have or feature not in FEATURES:
+        return feature in have
+    sources = FEATURES[feature].derive_from
+    return dataset.frame_root is not None or (bool(sources) and sources[0] in have)
 
 
 def choose_recipes(experiment: Experiment, chosen: Mapping[str, Sequence[ModelSpec]]) -> dict[str, Recipe]:

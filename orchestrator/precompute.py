@@ -22,7 +22,9 @@ from mer_data.hashing import digest, digest_bytes
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.remembered import Remembered
 from mer_data.schema import Clip
-from mer_data.store import Dataset, Shard, Store
+from mer_data.shards import Shard
+from mer_data.store import Dataset, Store
+from orchestrator import deep as _deep  # noqa: F401 - registers its features
 from orchestrator.console import Console
 from orchestrator.runtime import Cluster
 
@@ -90,8 +92,9 @@ def precompute(store: Store, dataset: str, features: Sequence[str], cluster: Clu
     if not wanted:
         return
     if known.frame_root is None:
-        what = f"has no {wanted[0]} for its present clips, and was imported without frames to compute it from"
-        raise BadInput(Problem(f"dataset {dataset}", what, "import it again, from a source that has them"))
+        for name in wanted:
+            _derive(store, known, FEATURES[name])
+        return
     planned = _Planner(store, known).plan([FEATURES[name] for name in wanted])
     present = {name: store.shards(dataset, name) for name in wanted}
     missing = [one for name in wanted for one in planned[name] if one.shard.file not in present[name]]
@@ -101,6 +104,28 @@ def precompute(store: Store, dataset: str, features: Sequence[str], cluster: Clu
         shards = [one.shard for one in planned[name]]
         if _current(store, dataset, name) != {(shard.subject, shard.key) for shard in shards}:
             store.write_manifest(dataset, FEATURES[name], shards, "computed")
+
+
+def _derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
+    """Make a feature from other features of a dataset that came without frames."""
+    sources = [store.feature(dataset.name, name) for name in spec.derive_from if name in store.features(dataset.name)]
+    if spec.derive is None or not sources or sources[0].name != spec.derive_from[0]:
+        what = f"has no {spec.name} for its present clips, and was imported without frames to compute it from"
+        raise BadInput(Problem(f"dataset {dataset.name}", what, "import it again, from a source that has them"))
+    shards = []
+    for subject in sorted({clip.subject for clip in dataset.clips}):
+        ids = [clip.id for clip in dataset.clips if clip.subject == subject]
+        key = digest(
+            [spec.key(), ids, [shard.key for one in sources for shard in one.shards if shard.subject == subject]]
+        )
+        shards.append(Shard(subject, key, len(ids)))
+        path = store.feature_folder(dataset.name, spec.name) / shards[-1].file
+        if not path.exists():
+            arrays = {one.name: one.find(ids) for one in sources}
+            rows = ((i, spec.derive({name: of[i] for name, of in arrays.items()})) for i in ids)
+            write_arrays(path, rows, {"key": key})
+            store.publish(path)
+    store.write_manifest(dataset.name, spec, shards, f"derived from {', '.join(one.name for one in sources)}")
 
 
 def _named(missing: Sequence[ShardWork]) -> str:

@@ -153,8 +153,9 @@ def _features(
     experiment: Experiment, store: Store, chosen: Mapping[str, Sequence[ModelSpec]], cluster: Cluster, console: Console
 ) -> None:
     for choice in choose_datasets(experiment, store):
+        needed = needed_features(chosen[choice.name], store, choice)
         for member in choice.members:
-            precompute(store, member, needed_features(chosen[choice.name]), cluster, console)
+            precompute(store, member, needed, cluster, console)
 
 
 def _sweep(plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:

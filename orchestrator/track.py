@@ -166,7 +166,7 @@ class _Run:
         values |= {
             "uf1_low": low,
             "uf1_high": high,
-            **{name: float(value) for name, value in vars(cost).items()},
+            **{name: float(getattr(cost, name)) for name in ("params", "flops", "mem_rw_bytes")},
         }
         now = int(time.time() * 1000)
         self._client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])

@@ -7,7 +7,7 @@ from pathlib import Path
 from mer_data.formats import import_dataset
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.store import Store
-from mer_data.synthetic import COMPOSITE_TWINS, TWINS
+from mer_data.synthetic import COMPOSITE_TWINS, PROJECT_TWINS, TWINS
 from orchestrator.console import Console
 
 SYNTHETIC = "casme2_synthetic"
@@ -21,7 +21,7 @@ def draw(format_: str, dest: Path, *, subjects: int | None, clips: int | None, s
     BadInput
         If there is no twin of that format, or `dest` holds files.
     """
-    makers = {**TWINS, **COMPOSITE_TWINS}
+    makers = {**TWINS, **PROJECT_TWINS, **COMPOSITE_TWINS}
     if format_ not in makers:
         raise BadInput(Problem(format_, "no synthetic dataset of this format", did_you_mean(format_, makers)))
     wanted = {name: count for name, count in (("subjects", subjects), ("clips", clips)) if count is not None}

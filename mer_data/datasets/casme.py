@@ -50,7 +50,7 @@ REQUIRED = {
     "emotion": ("Emotion", "Estimated Emotion"),
 }
 OPTIONAL = {"apex_end": ("ApexF2",), "action_units": ("AU", "AUs", "Action Units")}
-_SUBJECT = re.compile(r"(?:sub)?0*(\d+)(?:\.0*)?", re.IGNORECASE)
+_SUBJECT = re.compile(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
 
 
 def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:

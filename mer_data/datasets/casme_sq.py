@@ -34,7 +34,7 @@ TREES = ("cropped", "selectedpic", "longVideoFaceCropped", "rawpic")
 WORKBOOK = "CAS(ME)^2code_final.xlsx"
 COLUMNS = ("subject", "name", "onset", "apex", "offset", "action_units", "emotion", "type", "self_report")
 _RULE1, _RULE2 = "naming rule1", "naming rule2"
-_SUBJECT = re.compile(r"s?0*(\d+)", re.IGNORECASE)
+_SUBJECT = re.compile(r"s?0*(\d{1,9})", re.IGNORECASE)
 _MICRO, _MACRO = "micro-expression", "macro-expression"
 
 

@@ -1,18 +1,23 @@
-"""Optical flow from onset to apex, optical strain, and the small motion maps made of them.
+"""Optical flow between two frames, by three algorithms.
 
 Flow is (u, v) in pixels: u along columns (to the right), v along rows (downwards), so that
 ``onset(x, y) = apex(x + u, y + v)``.
+
+An algorithm object of OpenCV is made for every pair. One that is used again remembers what it chose for smaller
+images before: after a pair of 28×28, TV-L1 goes on with 3 scales instead of 5, and gives other bytes. Making one costs
+less than 0.1 ms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.features.spec import Frames, feature
 from mer_data.problems import BadInput, Problem
 
 Grey = npt.NDArray[np.uint8]
@@ -34,6 +39,28 @@ TVL1_PARAMS: dict[str, Any] = {
     "median_filtering": 5,
     "use_initial_flow": False,
 }
+
+# In the order of the arguments of calcOpticalFlowFarneback.
+FARNEBACK_PARAMS: dict[str, Any] = {
+    "pyramid_scale": 0.5,
+    "levels": 3,
+    "window": 15,
+    "iterations": 3,
+    "poly_n": 5,
+    "poly_sigma": 1.2,
+    "flags": 0,
+}
+
+DIS_PARAMS: dict[str, Any] = {"preset": "medium"}
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A flow algorithm: its name in a feature's definition, its parameters, and the function."""
+
+    title: str
+    params: Mapping[str, Any]
+    compute: Callable[[Grey, Grey], Maps]
 
 
 def grey(frame: npt.NDArray[np.uint8]) -> Grey:
@@ -65,100 +92,52 @@ def tvl1(before: Grey, after: Grey) -> Maps:
     Zach, Pock, Bischof, "A duality based approach for realtime TV-L1 optical flow", DAGM 2007;
     Sánchez, Meinhardt-Llopis, Facciolo, "TV-L1 optical flow estimation", IPOL 2013.
     """
-    if before.shape != after.shape:
-        (h0, w0), (h1, w1) = before.shape, after.shape
-        raise ValueError(f"the frames differ in size: {w0}x{h0} and {w1}x{h1} (width x height)")
+    _check_sizes(before, after)
     create = getattr(getattr(cv2, "optflow", None), "DualTVL1OpticalFlow_create", None)
     if create is None:
         remedy = "uninstall every other opencv package, then `pip install opencv-contrib-python-headless`"
         raise BadInput(Problem(f"OpenCV {cv2.__version__}", "was built without TV-L1 optical flow", remedy))
-    flow = create(*TVL1_PARAMS.values()).calc(before, after, None)
-    return np.ascontiguousarray(np.moveaxis(flow, -1, 0), np.float32)
+    return _planes(create(*TVL1_PARAMS.values()).calc(before, after, None))
 
 
-def strain(flow: Maps) -> Maps:
-    """Compute the magnitude of the infinitesimal strain tensor, ``sqrt(ux² + vy² + (uy + vx)² / 2)``.
+def farneback(before: Grey, after: Grey) -> Maps:
+    """Compute Farnebäck's flow, with :data:`FARNEBACK_PARAMS`; arguments, result and errors as for :func:`tvl1`.
 
-    This is the Frobenius norm of ``(grad w + grad wᵀ) / 2``: zero for a translation and for a small rotation.
-    Derivatives are central differences per pixel, one-sided at the border.
-
-    Parameters
-    ----------
-    flow
-        u and v in pixels, float32 ``[2, H, W]``.
-
-    Returns
-    -------
-    float32 ``[H, W]``, without unit (pixels per pixel), never negative.
-    """
-    u_y, u_x = np.gradient(flow[0])
-    v_y, v_x = np.gradient(flow[1])
-    return np.asarray(np.sqrt(u_x**2 + v_y**2 + (u_y + v_x) ** 2 / 2), np.float32)
-
-
-def reduce(maps: Maps, size: tuple[int, int]) -> Maps:
-    """Reduce maps ``[C, H, W]`` to a size (height, width) by an area filter; values keep their unit.
-
-    Plain bilinear or bicubic reduction by a factor of five or more aliases.
-    """
-    small = [cv2.resize(channel, size[::-1], interpolation=cv2.INTER_AREA) for channel in maps]
-    return np.stack(small).astype(np.float32)
-
-
-def stretch(maps: Maps) -> npt.NDArray[np.uint8]:
-    """Stretch each channel of ``[C, H, W]`` on its own to 0..255 and round; a constant channel gives zeros.
-
-    The amplitude and the zero of the motion are gone afterwards. It is what the published STSTNet maps are.
-    """
-    low = maps.min(axis=(1, 2), keepdims=True).astype(np.float64)
-    span = maps.max(axis=(1, 2), keepdims=True) - low
-    return np.asarray(np.rint((maps - low) * (255 / np.where(span > 0, span, 1))), np.uint8)
-
-
-@feature(
-    name="flow_uvs_28",
-    version=1,
-    frames="onset-apex",
-    channels=("u", "v", "strain"),
-    size=(28, 28),
-    dtype="uint8",
-    params={
-        "grey": "BGR luminance, 8 bit",
-        "algorithm": "OpenCV DualTVL1",
-        "algorithm_params": TVL1_PARAMS,
-        "working_size": "crop",
-        "strain": "standard, central differences, at working size",
-        "reduction": "area, after the flow",
-        "flow_units": "source",
-        "scaling": "minmax-map to 0..255 after the reduction",
-        "opencv": cv2.__version__,
-    },
-)
-def flow_uvs_28(frames: Frames) -> npt.NDArray[np.uint8]:
-    """Compute u, v and strain of onset -> apex as STSTNet has them: 28×28, each stretched to 0..255.
-
-    The flow is computed at the crop's own size and reduced afterwards; on images that were reduced first, a
-    motion of one or two pixels vanishes.
-
-    Parameters
-    ----------
-    frames
-        Onset and apex, uint8 ``[H, W, 3]`` each, BGR, of one size.
-
-    Returns
-    -------
-    uint8 ``[3, 28, 28]``: u, v, strain.
-
-    Raises
-    ------
-    ValueError
-        If the two frames differ in size.
+    About thirty times as fast as TV-L1, but smoother: its window of 15 pixels under-estimates local motion.
 
     References
     ----------
-    Liong, Gan, See, Khor, Huang, "Shallow triple stream three-dimensional CNN (STSTNet) for micro-expression
-    recognition", FG 2019.
+    Farnebäck, "Two-frame motion estimation based on polynomial expansion", SCIA 2003.
     """
-    onset, apex = (grey(frame) for frame in frames)
-    flow = tvl1(onset, apex)
-    return stretch(reduce(np.concatenate([flow, strain(flow)[None]]), (28, 28)))
+    _check_sizes(before, after)
+    return _planes(cv2.calcOpticalFlowFarneback(before, after, None, *FARNEBACK_PARAMS.values()))  # type: ignore[call-overload]
+
+
+def dis(before: Grey, after: Grey) -> Maps:
+    """Compute dense inverse search, preset medium; arguments, result and errors as for :func:`tvl1`.
+
+    References
+    ----------
+    Kroeger, Timofte, Dai, Van Gool, "Fast optical flow using dense inverse search", ECCV 2016.
+    """
+    _check_sizes(before, after)
+    algorithm = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return _planes(algorithm.calc(before, after, None))  # type: ignore[call-overload]
+
+
+ALGORITHMS: Mapping[str, Algorithm] = {
+    "tvl1": Algorithm("OpenCV DualTVL1", TVL1_PARAMS, tvl1),
+    "farneback": Algorithm("OpenCV Farneback", FARNEBACK_PARAMS, farneback),
+    "dis": Algorithm("OpenCV DIS", DIS_PARAMS, dis),
+}
+
+
+def _check_sizes(before: Grey, after: Grey) -> None:
+    if before.shape != after.shape:
+        (h0, w0), (h1, w1) = before.shape, after.shape
+        raise ValueError(f"the frames differ in size: {w0}x{h0} and {w1}x{h1} (width x height)")
+
+
+def _planes(flow: npt.NDArray[Any]) -> Maps:
+    """OpenCV's ``[H, W, 2]`` as ``[2, H, W]``."""
+    return np.ascontiguousarray(np.moveaxis(flow, -1, 0), np.float32)

@@ -47,6 +47,7 @@ class ClipFrames:
 
 Frames = ClipFrames
 Compute = Callable[[ClipFrames], npt.NDArray[Any]]
+Derive = Callable[[Mapping[str, npt.NDArray[Any]]], npt.NDArray[Any]]
 
 
 def shape_of(channels: Sequence[str], size: Sequence[int]) -> tuple[int, ...]:
@@ -79,6 +80,9 @@ class FeatureSpec:
         A clip's frames to an array of `shape` and `dtype`.
     uses_landmarks
         Whether the clip's landmarks change the bytes.
+    derive_from, derive
+        How it can be had for a dataset that came without frames: from the arrays of other features, of which the first
+        is needed and the others are used where they are there.
     """
 
     name: str
@@ -90,6 +94,8 @@ class FeatureSpec:
     params: Mapping[str, Any] = field(repr=False)
     compute: Compute = field(repr=False, compare=False)
     uses_landmarks: bool = False
+    derive_from: tuple[str, ...] = ()
+    derive: Derive | None = field(default=None, repr=False, compare=False)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -8,23 +8,26 @@ Three forms are known:
 * the tree of folds ``SUBJECT/u_train|u_test/LABEL/*.png``, in HTNet ``datasets/three_norm_u_v_os``;
 * a sheet with the columns ``dataset,subject,clip,label,file``, by default ``samples.csv``.
 
+HTNet's ``datasets/combined_datasets_whole`` may be there too: crops of the faces at the apex
+(:mod:`mer_data.imports.htnet_apex`).
+
 All of them give the same clips in the same order: by dataset (casme2, smic, samm), then subject, then clip.
 That is the order of the challenge's own list.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.features.spec import FeatureSpec, Frames
-from mer_data.frames import decode
 from mer_data.imported import Imported, ImportedFeature
+from mer_data.imports.foreign import imported_spec
+from mer_data.imports.htnet_apex import FOLDER as APEX_FOLDER
+from mer_data.imports.htnet_apex import read_apex
 from mer_data.imports.htnet_forms import (
     COLUMNS,
     DATASETS,
@@ -37,6 +40,7 @@ from mer_data.imports.htnet_forms import (
     list_tree,
     png_names,
 )
+from mer_data.imports.pictures import read_png
 from mer_data.problems import BadInput, Problem, raise_all
 from mer_data.sheets import read_sheet
 
@@ -53,22 +57,13 @@ _FORMS = (
 )
 
 
-def _not_computed_here(frames: Frames) -> NoReturn:
-    raise NotImplementedError("these maps were imported; flow_uvs_28 of this project computes its own from frames")
-
-
-SPEC = FeatureSpec(
-    name="flow_uvs_28",
-    version=1,
-    frames="onset-apex",
-    channels=("u", "v", "strain"),
-    size=(_SIZE, _SIZE),
-    dtype="uint8",
-    params={
-        "origin": ORIGIN,
-        "scaling": "each map and channel stretched to 0..255 after the reduction to 28x28",
-    },
-    compute=_not_computed_here,
+SPEC = imported_spec(
+    "flow_uvs_28",
+    "onset-apex",
+    ("u", "v", "strain"),
+    (_SIZE, _SIZE),
+    origin=ORIGIN,
+    scaling="each map and channel stretched to 0..255 after the reduction to 28x28",
 )
 
 
@@ -85,7 +80,8 @@ def read(sources: Sequence[Path]) -> Imported:
     -------
     Imported
         Clips without frames or frame numbers, the emotion being negative, positive or surprise, and the
-        feature ``flow_uvs_28``: uint8 ``[3, 28, 28]`` per clip in the order u, v, strain.
+        feature ``flow_uvs_28``: uint8 ``[3, 28, 28]`` per clip in the order u, v, strain. Where every clip has
+        its apex crop, these too, as the feature ``apex_28``.
 
     Raises
     ------
@@ -106,14 +102,22 @@ def read(sources: Sequence[Path]) -> Imported:
             problems.append(found)
         else:
             arrays[one.clip.id] = found
-    raise_all(problems)
     clips = tuple(one.clip for one in listed)
-    return Imported(
-        clips=clips,
-        source=source,
-        notes=(*_count_note(len(clips), len({clip.subject for clip in clips})), *_channel_note(arrays)),
-        features=(ImportedFeature(SPEC, arrays, ORIGIN),),
-    )
+    apexes, apex_notes = read_apex([base / APEX_FOLDER for base in _bases(_folder(sources))], clips, problems)
+    raise_all(problems)
+    notes = (*_count_note(len(clips), len({clip.subject for clip in clips})), *_channel_note(arrays), *apex_notes)
+    maps = ImportedFeature(SPEC, arrays, ORIGIN)
+    return Imported(clips=clips, source=source, notes=notes, features=(maps, apexes) if apexes else (maps,))
+
+
+def _folder(sources: Sequence[Path]) -> Path:
+    """The folder to look in: the one given, else that of the sheet."""
+    return next((path for path in sources if path.is_dir()), sources[0].parent)
+
+
+def _bases(folder: Path) -> list[Path]:
+    """The places where the published folders and sheets may be; HTNet keeps its sheet beside ``datasets``."""
+    return [base for base in (folder, folder / "datasets") if base.is_dir()]
 
 
 def _list(sources: Sequence[Path]) -> tuple[Path, Listing]:
@@ -122,9 +126,8 @@ def _list(sources: Sequence[Path]) -> tuple[Path, Listing]:
     sheets = [path for path in sources if not path.is_dir()]
     if not sources or len(folders) > 1 or len(sheets) > 1:
         raise BadInput(Problem("sources", "one folder, one sheet or one of each is needed", _FORMS))
-    folder = folders[0] if folders else sheets[0].parent
-    # HTNet keeps its sheet beside `datasets` and its maps inside.
-    bases = [base for base in (folder, folder / "datasets") if base.is_dir()]
+    folder = _folder(sources)
+    bases = _bases(folder)
     trees = [base / name for base in bases for name in TREE_FOLDERS if (base / name).is_dir()]
     tree = next((path for path in (folder, *trees) if is_tree(path)), None)
     flats = [base / FLAT_FOLDER for base in bases if (base / FLAT_FOLDER).is_dir()]
@@ -148,27 +151,9 @@ def _list(sources: Sequence[Path]) -> tuple[Path, Listing]:
 
 
 def _read_map(one: Listed) -> npt.NDArray[np.uint8] | Problem:
-    """Read a PNG as uint8 ``[3, 28, 28]`` in the order u, v, strain, or say what is wrong with it."""
+    """Read a map as uint8 ``[3, 28, 28]``; the file's red, green, blue are u, v, strain."""
     where = f"{one.path} ({one.row})" if one.row else str(one.path)
-    remedy = "restore the file from the original"
-    try:
-        data = one.path.read_bytes()
-    except OSError as error:
-        return Problem(where, f"cannot be read: {error.strerror}", remedy)
-    # Older decoders fill up a truncated file without a word, so its last chunk is looked for.
-    if not data.startswith(b"\x89PNG\r\n\x1a\n") or b"IEND\xaeB`\x82" not in data[-64:]:
-        return Problem(where, "is not a whole PNG file", remedy)
-    width, height, depth, color = struct.unpack(">IIBB", data[16:26])
-    if (width, height, depth, color) != (_SIZE, _SIZE, 8, 2):
-        kind = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}.get(color, "unknown")
-        what = f"is {width}x{height}, {depth} bit, {kind}; a flow map is {_SIZE}x{_SIZE}, 8 bit, RGB"
-        return Problem(where, what, remedy)
-    try:
-        bgr = decode(data, where)
-    except BadInput as bad:
-        return bad.problems[0]
-    # The file's red, green, blue are u, v, strain; the decoder delivers blue, green, red.
-    return np.ascontiguousarray(bgr[:, :, ::-1].transpose(2, 0, 1))
+    return read_png(one.path, where, lambda *size: size == (_SIZE, _SIZE), f"a flow map is {_SIZE}x{_SIZE}")
 
 
 def _count_note(clips: int, subjects: int) -> list[str]:

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 
 from mer_data.frames import inside
+from mer_data.imports.folds import Fold, Half, check_folds
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.schema import Clip
 from mer_data.sheets import Row, Sheet
-
-_Half = dict[str, tuple[str, str]]  # clip id to label and file, of one u_train or u_test
 
 DATASETS = ("casme2", "smic", "samm")
 LABELS = {"0": "negative", "1": "positive", "2": "surprise"}
@@ -34,6 +31,7 @@ FILE = {"file": ("file",)}
 
 _SUBJECT = re.compile(r"(sub|s|)0*([0-9]{1,3})")
 _SPELLINGS = {"sub": ("casme2", "sub{:02d}"), "s": ("smic", "s{:02d}"), "": ("samm", "{:03d}")}
+_SMIC_CLIP = re.compile(r"s0*([0-9]{1,3})(?=_)")
 # Clip names become parts of ids and of messages, so only plain characters are let in.
 _CLIP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PNG_NAME = "SUBJECT_CLIP.png with a subject like sub01 (casme2), s01 (smic) or 006 (samm)"
@@ -84,12 +82,19 @@ def subject_of(text: str) -> tuple[str, str] | None:
     return dataset, spelling.format(int(found[2]))
 
 
-@lru_cache(maxsize=4096)  # the tree repeats each name once per held-out subject
-def clip_id_of(file_name: str) -> str | None:
-    """Tell the clip id from a PNG name: ``006_006_1_2 .png`` -> ``samm/006/006_1_2``; None if it has none."""
-    subject, _, clip = file_name[: -len(".png")].rstrip().partition("_")
+@lru_cache(maxsize=4096)  # the folds repeat each name once per held-out subject
+def clip_id_of(stem: str) -> str | None:
+    """Tell the clip id from SUBJECT_CLIP: ``006_006_1_2`` -> ``samm/006/006_1_2``; None if it is not of that form.
+
+    SMIC's clips may be written as in its folders: ``s01_s1_ne_01`` -> ``smic/s01/s01_ne_01``.
+    """
+    subject, _, clip = stem.partition("_")
     spelled = subject_of(subject)
-    return f"{spelled[0]}/{spelled[1]}/{clip}" if spelled and _CLIP_NAME.fullmatch(clip) else None
+    if not spelled or not _CLIP_NAME.fullmatch(clip):
+        return None
+    if spelled[0] == "smic":
+        clip = _SMIC_CLIP.sub(lambda found: f"s{int(found[1]):02}", clip, count=1)
+    return f"{spelled[0]}/{spelled[1]}/{clip}"
 
 
 def png_names(folder: str | Path) -> list[str]:
@@ -150,17 +155,14 @@ def list_tree(root: Path) -> Listing:
     The clips are those of each subject's own ``u_test``; every ``u_train`` is checked against them by name.
     """
     listing = Listing()
-    folds = {}
-    tested: _Half = {}
+    folds = []
     for name, subject in _held_out_folders(root, listing.problems).items():
         test = _half(root, f"{name}/u_test", listing.problems)
         train = _half(root, f"{name}/u_train", listing.problems)
-        _check_fold(root / name, subject, test, train, listing.problems)
-        folds[name] = {"u_test": test, "u_train": train}
-        tested |= {clip_id: found for clip_id, found in test.items() if clip_id.startswith(f"{subject}/")}
-    _check_agreement(root, folds, tested, listing.problems)
+        folds.append(Fold(subject, test, train, root / name / "u_test", root / name / "u_train"))
+    tested = check_folds(root, folds, listing.problems, owner="the tree's", test="u_test")
     for clip_id, (label, file) in tested.items():
-        listing.add(_make_clip(clip_id, label), root, file)
+        listing.add(make_clip(clip_id, label), root, file)
     return listing
 
 
@@ -188,9 +190,9 @@ def _held_out_folders(root: Path, problems: list[Problem]) -> dict[str, str]:
     return folders
 
 
-def _half(root: Path, half: str, problems: list[Problem]) -> _Half:
+def _half(root: Path, half: str, problems: list[Problem]) -> Half:
     """List one ``u_train`` or ``u_test``; nothing if the folder is absent."""
-    found: _Half = {}
+    found: Half = {}
     folder = root / half
     if not folder.is_dir():
         return found
@@ -201,7 +203,7 @@ def _half(root: Path, half: str, problems: list[Problem]) -> _Half:
             if label.lower().endswith(".png"):
                 problems.append(Problem(str(folder), f"{label!r} has no label", "move it to a folder 0, 1 or 2"))
         elif label not in LABELS:
-            problems.append(Problem(str(folder), f"folder {label!r} is not a label", _labels_remedy()))
+            problems.append(Problem(str(folder), f"folder {label!r} is not a label", labels_remedy()))
         else:
             for clip_id, name in _names_by_clip(folder / label, problems).items():
                 if clip_id in found:
@@ -211,43 +213,10 @@ def _half(root: Path, half: str, problems: list[Problem]) -> _Half:
     return found
 
 
-def _check_fold(folder: Path, subject: str, test: _Half, train: _Half, problems: list[Problem]) -> None:
-    """Check that a fold's test clips are those of its subject; then no clip can be on both sides."""
-    if not test:
-        problems.append(Problem(str(folder / "u_test"), "holds no PNG", f"restore the maps of {subject}"))
-    if strangers := [clip_id for clip_id in test if not clip_id.startswith(f"{subject}/")]:
-        what = f"holds clips of other subjects than {subject}: {_few(strangers)}"
-        problems.append(Problem(str(folder / "u_test"), what, "move them to u_train"))
-    if leaked := [clip_id for clip_id in train if clip_id.startswith(f"{subject}/")]:
-        what = f"holds clips of the held-out subject {subject}: {_few(leaked)}"
-        problems.append(Problem(str(folder / "u_train"), what, "keep them in u_test only"))
-
-
-def _check_agreement(
-    root: Path, folds: Mapping[str, Mapping[str, _Half]], tested: _Half, problems: list[Problem]
-) -> None:
-    """Check that all folds hold the same clips with the same labels."""
-    places: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for name, halves in folds.items():
-        for half, found in halves.items():
-            for clip_id, (label, _) in found.items():
-                places[clip_id][label].append(f"{name}/{half}")
-        if lacking := tested.keys() - halves["u_test"].keys() - halves["u_train"].keys():
-            what = f"u_train and u_test lack {len(lacking)} of the tree's clips: {_few(lacking)}"
-            problems.append(Problem(str(root / name), what, "restore them from the original"))
-    for clip_id, by_label in sorted(places.items()):
-        if clip_id not in tested:
-            what = f"clip {clip_id} is in no u_test of its subject, but in {_few(chain(*by_label.values()))}"
-            problems.append(Problem(str(root), what, "restore it there"))
-        if len(by_label) > 1:
-            said = "; ".join(f"{label} in {_few(by_label[label])}" for label in sorted(by_label))
-            problems.append(Problem(str(root), f"clip {clip_id} has several labels: {said}", "keep the right one"))
-
-
 def _names_by_clip(folder: Path, problems: list[Problem]) -> dict[str, str]:
     names: dict[str, str] = {}
     for name in png_names(folder):
-        clip_id = clip_id_of(name)
+        clip_id = clip_id_of(name[: -len(".png")].rstrip())
         if clip_id is None:
             problems.append(Problem(str(folder), f"{name!r} names no clip", f"PNG files are named {_PNG_NAME}"))
         elif clip_id in names:
@@ -287,21 +256,17 @@ def _clip(row: Row, problems: list[Problem]) -> tuple[str | None, Clip | None]:
         what = f"{name!r} is not a clip's name"
         problems.append(Problem(row.at("clip"), what, "use letters, digits, '_', '-' and '.'"))
     if label not in LABELS:
-        problems.append(Problem(row.at("label"), f"{label!r} is not a label", _labels_remedy()))
+        problems.append(Problem(row.at("label"), f"{label!r} is not a label", labels_remedy()))
     clip_id = f"{spelled[0]}/{spelled[1]}/{name}" if spelled else None
-    return clip_id, _make_clip(clip_id, label) if clip_id and len(problems) == before else None
+    return clip_id, make_clip(clip_id, label) if clip_id and len(problems) == before else None
 
 
-def _make_clip(clip_id: str, label: str) -> Clip:
+def make_clip(clip_id: str, label: str) -> Clip:
+    """Make the clip of an id and a label (a key of ``LABELS``)."""
     dataset, subject, name = clip_id.split("/")
     return Clip(dataset, f"{dataset}/{subject}", name, LABELS[label])
 
 
-def _labels_remedy() -> str:
+def labels_remedy() -> str:
+    """Say which labels there are."""
     return "labels are " + ", ".join(f"{number} ({name})" for number, name in LABELS.items())
-
-
-def _few(names: Iterable[str], shown: int = 3) -> str:
-    names = sorted(names)
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

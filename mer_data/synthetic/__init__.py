@@ -7,21 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from mer_data.synthetic.aman import make_aman
+from mer_data.synthetic.atn import make_atn
 from mer_data.synthetic.casme import make_casme
 from mer_data.synthetic.casme2 import HEADER, SHEET, make_casme2
 from mer_data.synthetic.casme3 import make_casme3a, make_casme3c
 from mer_data.synthetic.casme_sq import make_casme_sq
 from mer_data.synthetic.dfme import make_dfme
+from mer_data.synthetic.dual_atme import make_dual_atme
 from mer_data.synthetic.fourdme import make_fourdme
+from mer_data.synthetic.htnet import make_htnet
 from mer_data.synthetic.megc2019 import make_megc2019
 from mer_data.synthetic.mmew import make_mmew
+from mer_data.synthetic.offtanet import make_offtanet
 from mer_data.synthetic.samm import make_samm
 from mer_data.synthetic.samm_lv import make_samm_lv
 from mer_data.synthetic.smic import make_smic, make_smic_nir, make_smic_vis
 from mer_data.synthetic.twin import TRUTH, ClipTruth, Field, Progress, planted_flow, read_truth
 
 __all__ = (
-    "COMPOSITE_TWINS", "HEADER", "SHEET", "TRUTH", "TWINS",
+    "COMPOSITE_TWINS", "HEADER", "PROJECT_TWINS", "SHEET", "TRUTH", "TWINS",
     "ClipTruth", "Field", "Progress", "make_casme2", "planted_flow", "read_truth",
 )  # fmt: skip
 
@@ -41,6 +46,15 @@ TWINS: Mapping[str, Callable[..., None]] = {
     "mmew": make_mmew,
     "4dme": make_fourdme,
     "dfme": make_dfme,
+}
+
+# The same for what other projects hand on: clips of several datasets, named as the published lists name them.
+PROJECT_TWINS: Mapping[str, Callable[..., None]] = {
+    "offtanet": make_offtanet,
+    "atn": make_atn,
+    "htnet": make_htnet,
+    "dual_atme": make_dual_atme,
+    "aman": make_aman,
 }
 
 # A function (dest, *, seed, size=..., length=..., progress=None) for each published list: below dest, a twin for each

@@ -14,7 +14,8 @@ import pytest
 from mer_data.features.spec import FeatureSpec, Frames
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
-from mer_data.store import Feature, Store
+from mer_data.shards import Feature
+from mer_data.store import Store
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 CLIPS = tuple(

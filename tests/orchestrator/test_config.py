@@ -34,7 +34,7 @@ def test_a_file_and_its_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     experiment = config.load(write(tmp_path, GOOD))
     assert experiment.datasets == [config.DatasetChoice(name="blobs", classes="3-class")]
     assert experiment.seeds == [0]
-    assert experiment.store == Path("elsewhere")
+    assert experiment.store == "elsewhere"
     assert experiment.recipes == {"ststnet": {"epochs": 5}}
 
 
@@ -93,7 +93,7 @@ def test_one_thing_stands_for_a_list_of_it(tmp_path: Path) -> None:
     experiment = config.load(write(tmp_path, "name: t\ndatasets: blobs\nmodels: ststnet\nseeds: 3\nstore: ~/x\n"))
     assert ([choice.name for choice in experiment.datasets], experiment.models) == (["blobs"], ["ststnet"])
     assert experiment.seeds == [3]
-    assert experiment.store == Path.home() / "x"
+    assert experiment.store == str(Path.home() / "x")
 
 
 def test_a_files_error_is_not_blamed_on_the_command_line(tmp_path: Path) -> None:

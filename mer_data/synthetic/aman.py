@@ -1,0 +1,103 @@
+"""The twin of AMAN's arrays: the trees of :mod:`mer_data.imports.aman`, small, with their oddities.
+
+::
+
+    DEST/features/sub01/EP02_01f1/9/feature512.npy     DEST/images/sub01/EP02_01f/9/10.06.jpg
+
+The maps are no network's: a pattern for each class, stronger towards the apex and with the factor, and noise.
+Clips have different numbers of frames, which begin at 8 or 9, so that their order as text is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mer_data.files import write_json
+from mer_data.problems import BadInput, Problem
+from mer_data.synthetic.casting import ClipTruth
+from mer_data.synthetic.published import picture, plan_published
+from mer_data.synthetic.twin import TRUTH, Progress, _appearing, _random, _write
+
+_LABELS = {"negative": 0, "positive": 1, "surprise": 2}
+_MAP = (256, 14, 14)
+
+
+def make_aman(
+    dest: Path,
+    *,
+    subjects: int = 12,
+    clips: int = 48,
+    seed: int = 0,
+    frames: int = 3,
+    factors: int = 2,
+    size: tuple[int, int] = (48, 56),
+    length: tuple[int, int] = (10, 16),
+    progress: Progress | None = None,
+) -> None:
+    """Write a twin of AMAN's maps and magnified frames, and ``truth.json``.
+
+    A clip takes about ``frames * factors * 0.2`` megabytes. The same arguments give the same bytes. The folder appears
+    when it is complete.
+
+    Parameters
+    ----------
+    dest
+        A folder that does not exist or is empty.
+    subjects, clips
+        How many of the published list's, which has 68 and 442; every subject has at least one clip.
+    seed
+        Another seed draws other faces, motions, intervals and maps.
+    frames
+        The fewest frames of a clip; some clips have one or two more. AMAN's have about 11.
+    factors
+        How many magnifications, from 2.0 to 12.0. AMAN's have about 9.
+    size
+        Width and height of the magnified frames in pixels.
+    length
+        The least and the greatest distance from onset to offset in frames; at least 4.
+    progress
+        Called with the clips done and the clips in all.
+
+    Raises
+    ------
+    BadInput
+        If `dest` is in use, the published list has not as many subjects or clips, or there are no frames or factors.
+    """
+    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+        raise BadInput(Problem(str(dest), "exists and is not empty", "name a new folder"))
+    if min(frames, factors) < 1:
+        raise BadInput(Problem(str(dest), f"{frames} frames and {factors} factors", "at least one of each"))
+    planned = [
+        replace(truth, width=size[0], height=size[1]) for truth in plan_published(subjects, clips, seed, size, length)
+    ]
+    with _appearing(dest) as folder:
+        write_json(folder / TRUTH, {"format": "aman", "seed": seed, "clips": [asdict(truth) for truth in planned]})
+        for position, truth in enumerate(planned):
+            _write_clip(folder, truth, seed, frames + position % 3, factors, first=8 + position % 2)
+            if progress:
+                progress(position + 1, len(planned))
+
+
+def _write_clip(folder: Path, truth: ClipTruth, seed: int, frames: int, factors: int, first: int) -> None:
+    label = _LABELS[truth.emotion]
+    pattern = _random(seed, "pattern", truth.emotion).random(_MAP, np.float32)
+    rng = _random(seed, truth.id, "maps")
+    sizes = np.linspace(2, 12, factors).round(2).tolist()
+    for frame in range(frames):
+        amount = (frame + 1) / frames
+        maps = np.stack([_maps(rng, pattern * amount * factor / 12) for factor in sizes])
+        path = folder / "features" / truth.subject / f"{truth.name}{label}" / str(first + frame) / "feature512.npy"
+        path.parent.mkdir(parents=True)
+        np.save(path, maps)
+        for factor in sizes:
+            image = folder / "images" / truth.subject / truth.name / str(first + frame) / f"{factor}.jpg"
+            _write(image, picture(truth, seed, amount * factor))
+
+
+def _maps(rng: np.random.Generator, pattern: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Draw one map ``[256, 14, 14]``, not negative, as after a ReLU."""
+    return np.maximum(pattern + 0.5 * rng.standard_normal(_MAP, np.float32), 0)

@@ -1,0 +1,99 @@
+"""The twin of Dual-ATME's data: lists and pictures of :mod:`mer_data.imports.dual_atme`, coloured our own way.
+
+The pictures are those of the planted motion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from mer_data.files import write_json
+from mer_data.problems import BadInput, Problem
+from mer_data.synthetic import motion
+from mer_data.synthetic.casting import ClipTruth
+from mer_data.synthetic.coloured import coloured, png, puzzled
+from mer_data.synthetic.published import CLIPS, SUBJECTS, plan_published
+from mer_data.synthetic.twin import TRUTH, Progress, _appearing
+
+LISTS = "data/MEGC2019/v_cde_flow"
+HOME = "/home/somebody/Dual-ATME"  # where the lists say that all is
+LABELS = {"negative": 0, "positive": 1, "surprise": 2}
+# Clips that the published lists give each other's class.
+EXCHANGED = {"samm/006/006_5_9": "negative", "samm/006/006_5_11": "surprise"}
+_CODES = {"casme2": 0, "samm": 1, "smic": 2}
+_STEMS = {"casme2": "img{}", "smic": "image{:06}", "samm": "{subject}_{:05}"}
+
+
+def make_dual_atme(
+    dest: Path,
+    *,
+    subjects: int = SUBJECTS,
+    clips: int = CLIPS,
+    seed: int = 0,
+    size: tuple[int, int] = (56, 56),
+    length: tuple[int, int] = (10, 16),
+    progress: Progress | None = None,
+) -> None:
+    """Write a twin of Dual-ATME's data: the lists, both pictures of every clip, and ``truth.json``.
+
+    Planted: absolute paths of another computer, the apex before the onset in the names, underscores in frame names,
+    databases numbered unlike elsewhere, and the two exchanged labels, if those clips are among the chosen.
+
+    Parameters
+    ----------
+    dest
+        A folder that does not exist or is empty.
+    subjects, clips
+        How many of the published list's; every subject has at least one clip.
+    seed
+        Another seed draws other motions and intervals.
+    size
+        Width and height at which the flow is worked out; the pictures are squares of half the shorter one.
+    length
+        The least and the greatest distance from onset to offset in frames; at least 4.
+    progress
+        Called with the clips done and the clips in all.
+
+    Raises
+    ------
+    BadInput
+        If `dest` is in use, or the published list has not as many subjects or clips.
+    """
+    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+        raise BadInput(Problem(str(dest), "exists and is not empty", "name a new folder"))
+    planned = plan_published(subjects, clips, seed, size, length)
+    with _appearing(dest) as folder:
+        write_json(folder / TRUTH, {"format": "dual_atme", "seed": seed, "clips": [asdict(truth) for truth in planned]})
+        _write_lists(folder / LISTS, planned)
+        for done, truth in enumerate(planned, start=1):
+            flow = motion.flow(truth.bumps, truth.drift, *size)
+            for kind, shown in (("flow", flow), ("flow_puzzle", puzzled(flow))):
+                path = folder / picture_path(truth, kind)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(png(coloured(shown, min(size) // 2)))
+            if progress:
+                progress(done, len(planned))
+
+
+def picture_path(truth: ClipTruth, kind: str) -> str:
+    """Write the path of a clip's picture below the root; `kind` is ``flow`` or ``flow_puzzle``."""
+    stem = _STEMS[truth.dataset]
+    apex, onset = (stem.format(number, subject=truth.subject) for number in (truth.apex, truth.onset))
+    return f"data/MEGC2019/{truth.dataset}/{kind}/{truth.subject}_{truth.name}_{apex}-{onset}_{kind}.png"
+
+
+def _write_lists(lists: Path, planned: Sequence[ClipTruth]) -> None:
+    lists.mkdir(parents=True)
+    subjects = dict.fromkeys(truth.subject for truth in planned)
+    (lists / "subName.txt").write_text("".join(f"{subject}\n" for subject in subjects))
+    lines = {}
+    for truth in planned:
+        label = LABELS[EXCHANGED.get(truth.id, truth.emotion)]
+        lines[truth.id] = f"{HOME}/{picture_path(truth, 'flow')} {label} {_CODES[truth.dataset]}\n"
+    for subject in subjects:
+        test = [lines[truth.id] for truth in planned if truth.subject == subject]
+        train = [lines[truth.id] for truth in planned if truth.subject != subject]
+        (lists / f"{subject}_test.txt").write_text("".join(test))
+        (lists / f"{subject}_train.txt").write_text("".join(train))

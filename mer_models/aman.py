@@ -1,0 +1,82 @@
+"""AMAN: attention over magnification factors, then over frames, on features of magnified frames."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mer_models import train
+from mer_models.resnet18 import layer
+from mer_models.spec import InputSpec, ModelSpec, Recipe, register
+from mer_models.weights import renamed
+
+
+class AMAN(nn.Module):
+    """Layer 4 of a ResNet-18 on every slice, weighted means over factors and over frames, one linear layer.
+
+    Input float32 ``[N, J, I, 256, 14, 14]``, J frames magnified by I factors each, output logits ``[N, classes]``.
+    A slice is one frame with one factor. The order of frames and factors does not matter in evaluation.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.layer4 = layer(256, 512, 2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.alpha = nn.Sequential(nn.Linear(512, 1), nn.Sigmoid())
+        self.beta = nn.Sequential(nn.Linear(512, 1), nn.Sigmoid())
+        self.pred_fc = nn.Linear(512, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of a batch; in training, every slice is a batch of its own for the batch normalisation."""
+        clips, frames, factors = x.shape[:3]
+        slices = x.flatten(1, 2)  # [N, J * I, 256, 14, 14]
+        if self.training:
+            vectors = torch.stack([self._vectors(one) for one in slices.unbind(1)], 1)
+        else:
+            vectors = self._vectors(slices.flatten(0, 1))
+        vectors = vectors.reshape(clips, frames, factors, -1)
+        vectors = weighted_mean(vectors, self.alpha(vectors), dim=2)  # [N, J, 512]
+        vectors = weighted_mean(vectors, self.beta(vectors), dim=1)  # [N, 512]
+        logits: Tensor = self.pred_fc(vectors)
+        return logits
+
+    def _vectors(self, maps: Tensor) -> Tensor:
+        return torch.flatten(self.avgpool(self.layer4(maps)), 1)
+
+
+def weighted_mean(values: Tensor, weights: Tensor, dim: int) -> Tensor:
+    """Mean along a dimension, by weights that need not sum to one."""
+    return (weights * values).sum(dim) / weights.sum(dim)
+
+
+register(
+    ModelSpec(
+        name="aman",
+        paper=(
+            "M. Wei, W. Zheng, Y. Zong, X. Jiang, C. Lu, J. Liu: A novel micro-expression recognition approach using "
+            "attention-based magnification-adaptive networks. ICASSP 2022"
+        ),
+        inputs=(InputSpec("aman_maps", (), (11, 9, 256, 14, 14), free_axes=2),),
+        recipe=Recipe(
+            epochs=50,
+            batch_size=4,
+            optimizer="rmsprop",
+            lr=1e-3,
+            weight_decay=1e-4,
+            step_every=30,
+            step_factor=0.2,
+        ),
+        fit=train.fit,
+        build=AMAN,
+        reference=renamed(AMAN, "pred_fc.weight"),
+        deviations=(
+            "The features come from a ResNet-18 in evaluation mode; the original forgets to switch, so its batch "
+            "normalisation takes the statistics of each frame's stack of factors.",
+            "The original's ResNet-18 was trained on FER+, and its weights are not distributed.",
+            "The original stops a fold as soon as its test accuracy is 100 % and keeps the epoch of the best test "
+            "accuracy; ours trains all epochs.",
+            "The original tests a whole subject at once and reports accuracy and F1 with five classes (three for "
+            "SMIC); these figures could not be verified, and no composite UF1 or UAR is known.",
+        ),
+    )
+)
