@@ -209,7 +209,7 @@ def test_a_ledger_file_holds_clips_and_logits_only(blob_store: Store, ledger: Le
     plan = plan_for(blob_store)
     commit(plan, ledger, right)
     table = read_table(ledger.root / f"{plan.jobs[0].id}.arrow", "")
-    assert table.column_names == ["clip", "array"]
+    assert table.column_names == ["clip", "array", "checksum"]
     assert not any(name.encode() in b"".join(table.schema.metadata.values()) for name in plan.cohorts["blobs"].classes)
 
 
