@@ -26,6 +26,7 @@ from orchestrator.plan import (
     Cohort,
     Plan,
     choose_datasets,
+    choose_inputs,
     choose_models,
     choose_recipes,
     make_cohort,
@@ -139,6 +140,11 @@ def _checked(experiment: Experiment, store: Store, console: Console) -> dict[str
     chosen = choose_models(experiment, store)
     for choice in choose_datasets(experiment, store):
         make_cohort(store, choice)
+        for spec in chosen[choice.name]:
+            inputs = choose_inputs(spec, store, choice)
+            if inputs is not None and inputs != spec.inputs:
+                eats = ", ".join(one.feature for one in inputs)
+                console.warn(f"{choice.name}: {spec.name} runs on {eats}, since its own input cannot be made there")
         left_out = [name for name in models() if name not in {spec.name for spec in chosen[choice.name]}]
         if experiment.all_models and left_out:
             names = ", ".join(left_out)
