@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.dummy import DummyClassifier
 
 from mer_models.spec import FoldArrays, ModelSpec, Outcome, Recipe, TrainingFailed, register
 
@@ -12,6 +11,9 @@ def _fit_dummy(strategy: str, arrays: FoldArrays, recipe: Recipe, seed: int) -> 
     nothing = np.zeros((len(arrays.labels), 1)), np.zeros((arrays.test_clips, 1))
     if not len(arrays.labels):
         raise TrainingFailed("no training clips")
+    # Here, because every worker imports this module, and few need what takes more than a second to import.
+    from sklearn.dummy import DummyClassifier
+
     random = np.random.RandomState(seed % 2**32)
     classifier = DummyClassifier(strategy=strategy, random_state=random).fit(nothing[0], arrays.labels)
     epochs = recipe.kept_epochs()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from mer_models.spec import FoldArrays, InputSpec, ModelSpec, Outcome, Published, Recipe, Rows, TrainingFailed, register
 
@@ -24,6 +22,10 @@ def fit_svm(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, devi
     """
     if not len(arrays.labels):
         raise TrainingFailed("no training clips")
+    # Here, because every worker imports this module, and few need what takes more than a second to import.
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
     train, test = _vectors(arrays.train[0]), _vectors(arrays.test[0])
     known = np.unique(arrays.labels)
     scores = np.zeros((arrays.test_clips, len(known)))
