@@ -15,7 +15,10 @@ from mer_data.schema import Clip
 LISTS = ("casmes", "megc2019")
 
 # Datasets that show the same people, in the same moments even: a subject of one is in the others.
-SAME_PEOPLE = (frozenset({"smic", "smic_vis", "smic_nir"}), frozenset({"samm", "samm_lv"}))
+SAME_PEOPLE = (
+    frozenset({"smic", "smic_vis", "smic_nir", "smic_e", "smic_e_vis", "smic_e_nir"}),
+    frozenset({"samm", "samm_lv"}),
+)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,10 @@ PUBLISHED: Mapping[str, Published] = {
     "smic": _published(164, 16, negative=70, positive=51, surprise=43),
     "smic_vis": _published(71, 8),
     "smic_nir": _published(71, 8),
+    # The same events in longer clips.
+    "smic_e": _published(164, 16),
+    "smic_e_vis": _published(71, 8),
+    "smic_e_nir": _published(71, 8),
     "mmew": _published(300, 36, anger=8, disgust=72, fear=16, happiness=36, others=66, sadness=13, surprise=89),
     # The number of people is not certain, and counts of emotions depend on what is done with the mixed ones.
     "4dme": Published((267,), (), {}),

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mer_data import schema
-from mer_data.datasets import casme, casme2, casme3, casme_sq, dfme, fourdme, mmew, samm, samm_lv, smic
+from mer_data.datasets import casme, casme2, casme3, casme_sq, dfme, fourdme, mmew, samm, samm_lv, smic, smic_e
+from mer_data.datasets.common import descend
 from mer_data.imported import ApexRule, Imported, Importer
 from mer_data.imports import aman, atn, dual_atme, htnet, offtanet
 from mer_data.landmarks import read_landmarks
@@ -26,6 +27,9 @@ FORMATS: Mapping[str, Importer] = {
     "smic": smic.read_hs,
     "smic_vis": smic.read_vis,
     "smic_nir": smic.read_nir,
+    "smic_e": smic_e.read_hs,
+    "smic_e_vis": smic_e.read_vis,
+    "smic_e_nir": smic_e.read_nir,
     "mmew": mmew.read,
     "4dme": fourdme.read,
     "dfme": dfme.read,
@@ -50,7 +54,8 @@ def read_format(format_: str, sources: Sequence[Path], apex: ApexRule = "midpoin
     if format_ not in FORMATS:
         raise BadInput(Problem(format_, "unknown format", did_you_mean(format_, FORMATS)))
     raise_all(Problem(str(path), "no such file or folder") for path in sources if not path.exists())
-    imported = FORMATS[format_](sources, apex)
+    # Archives often unpack into a folder of their own name.
+    imported = FORMATS[format_]([descend(path) if path.is_dir() else path for path in sources], apex)
     raise_all(schema.find_problems(imported.clips, str(imported.source)))
     return imported
 

@@ -20,6 +20,7 @@ from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 
 SHEET_SUFFIXES = frozenset({".csv", ".xls", ".xlsx"})
 Columns = Mapping[str, Sequence[str]]
+Beside = Mapping[str, tuple[str, int]]
 _SEPARATORS = re.compile(r"[\s_]+")
 _REMEDY = "open it in a spreadsheet program and save it again as .xlsx, or as .csv in UTF-8"
 
@@ -65,19 +66,22 @@ class Sheet:
     rows: tuple[Row, ...]
 
 
-def read_sheet(path: Path, required: Columns, optional: Columns | None = None) -> Sheet:
+def read_sheet(path: Path, required: Columns, optional: Columns | None = None, right_of: Beside | None = None) -> Sheet:
     """Read the first worksheet that has the required columns.
 
-    The header is the first row with all the required columns. Rows above it, empty rows, and columns that
-    were not asked for are ignored.
+    The header is the first row with all the required columns. Rows above it, columns that were not asked for, and
+    rows that have nothing in those that were are ignored.
 
     Parameters
     ----------
     path
-        An .xlsx, .xls or .csv file (UTF-8, separated by commas).
+        An .xlsx, .xls or .csv file (UTF-8, separated by commas, semicolons or tabs).
     required, optional
         Our name of a column to the headers it may have, the preferred one first. Headers are compared without
         regard to case, spaces and underscores. Rows have "" in an optional column that the sheet lacks.
+    right_of
+        Our name of a column whose header is not known, to the column that it stands right of, and by how many. Rows
+        have "" in it if that is a column that was asked for by its header.
 
     Raises
     ------
@@ -101,8 +105,16 @@ def read_sheet(path: Path, required: Columns, optional: Columns | None = None) -
     place, first, header = max(rows, key=lambda row: len(_find_columns(row[2], required)))
     columns = {**required, **(optional or {})}
     found = _find_columns(header, columns)
-    raise_all(_header_problems(path, f"{place}, row {first}", header, found, required))
-    below = [(number, cells) for where, number, cells in rows if where == place and number > first]
+    beside = {name: found[of] + steps for name, (of, steps) in (right_of or {}).items() if of in found}
+    beside = {name: at for name, at in beside.items() if at < len(header) and at not in found.values()}
+    told = ["" if position in beside.values() else cell for position, cell in enumerate(header)]
+    raise_all(_header_problems(path, f"{place}, row {first}", told, found, required))
+    found |= beside
+    below = [
+        (number, cells)
+        for where, number, cells in rows
+        if where == place and number > first and any(cells[at] for at in found.values() if at < len(cells))
+    ]
     if not below:
         raise BadInput(Problem(place, f"has no rows below its header in row {first}", "restore it from the original"))
     # A comma too many moves the cells behind it to other columns, so they are not worth reading.
@@ -111,8 +123,8 @@ def read_sheet(path: Path, required: Columns, optional: Columns | None = None) -
         for number, cells in below
         if any(cells[len(header) :])
     )
-    headers = {name: header[position] for name, position in found.items()}
-    empty = dict.fromkeys(columns, "")
+    headers = {name: header[position] or _letter(position) for name, position in found.items()}
+    empty = dict.fromkeys([*columns, *(right_of or ())], "")
     texts = {n: empty | {name: cells[i] for name, i in found.items() if i < len(cells)} for n, cells in below}
     return Sheet(path, tuple(Row(place, number, cells, headers) for number, cells in texts.items()))
 
@@ -133,7 +145,7 @@ class BareSheet:
 
         In messages a column is called by its letter, as a spreadsheet program shows it.
         """
-        letters = {name: chr(ord("A") + position) for position, name in enumerate(names)}
+        letters = {name: _letter(position) for position, name in enumerate(names)}
         empty = dict.fromkeys(names, "")
         return tuple(
             Row(self.place, number, empty | dict(zip(names, cells, strict=False)), letters)
@@ -165,6 +177,11 @@ def read_bare(path: Path) -> tuple[BareSheet, ...]:
         if any("\0" in cell for cell in cells)
     )
     return tuple(sheets)
+
+
+def _letter(position: int) -> str:
+    """The letter of one of the first 26 columns, as a spreadsheet program shows it."""
+    return chr(ord("A") + position)
 
 
 def _plain(header: str) -> str:
@@ -217,9 +234,12 @@ def _worksheets(path: Path) -> dict[str, list[list[str]]]:
 
 
 def _csv(data: bytes) -> list[list[str]]:
+    text = data.decode("utf-8-sig")
+    # Spreadsheet programs in countries that write decimals with a comma separate cells by something else.
+    separator = max(",;\t", key=text.count)
     rows: list[list[str]] = []
     try:
-        for row in csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True):
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
             rows.append([cell.strip() for cell in row])
     except csv.Error as error:
         raise ValueError(f"row {len(rows) + 1}: {error}") from error

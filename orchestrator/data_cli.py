@@ -14,7 +14,7 @@ import click
 from mer_data.imported import ApexRule
 from orchestrator.console import Console
 
-_store = click.option(
+store_option = click.option(
     "--store",
     envvar="MER_STORE",
     default="data/store",
@@ -42,7 +42,7 @@ def data() -> None:
 @data.command(name="import")
 @click.argument("format_", metavar="FORMAT")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@_store
+@store_option
 @click.option("--name", help="Its name in the store. [default: the format's]")
 @_apex
 @click.option(
@@ -55,7 +55,8 @@ def import_(
 ) -> None:
     """Read a dataset into the store.
 
-    FORMAT is casme, casme2, casme_sq, casme3a, casme3c, samm, samm_lv, smic, smic_vis, smic_nir, mmew, 4dme or dfme:
+    FORMAT is casme, casme2, casme_sq, casme3a, casme3c, samm, samm_lv, smic, smic_vis, smic_nir, smic_e, smic_e_vis,
+    smic_e_nir, mmew, 4dme or dfme:
     the dataset as it is distributed, sheet and frame folders. Or what other projects hand on: offtanet, atn, htnet
     (also the flow maps of STSTNet), dual_atme, aman.
     """
@@ -94,7 +95,7 @@ def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed
 
 
 @data.command(name="list")
-@_store
+@store_option
 @_json
 def list_(store: str, as_json: bool) -> None:
     """What the store has."""
@@ -164,7 +165,7 @@ def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, as_json: boo
 @data.command()
 @click.argument("dataset")
 @click.argument("file", metavar="FILE.png", type=click.Path(dir_okay=False, path_type=Path))
-@_store
+@store_option
 @click.option("--clips", type=click.IntRange(1, 200), default=12, show_default=True, help="How many rows at most.")
 def contact(dataset: str, file: Path, store: str, clips: int) -> None:
     """Draw a contact sheet: onset, apex and features of a few clips.

@@ -22,34 +22,34 @@ from dataclasses import replace
 from pathlib import Path
 
 from mer_data.datasets.common import (
+    COLUMNS,
+    UNITS,
     entries,
     find_clip,
     find_folder,
-    find_sheet,
     find_tree,
     loose,
-    sheet_and_root,
+    open_sheet,
     subject_folders,
 )
-from mer_data.datasets.intervals import frame_numbers, read_number
+from mer_data.datasets.intervals import at_onset, frame_numbers, read_number
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
-from mer_data.problems import BadInput, Problem, raise_all
-from mer_data.sheets import Row, read_sheet
+from mer_data.problems import BadInput, Problem
+from mer_data.sheets import Row
 
 NAME = "casme"
 FPS = 60.0
 TREES = ("Cropped", "CASME_raw_selected")
 SHEET = "casme.xlsx"
 REQUIRED = {
-    "subject": ("Subject",),
-    "name": ("Filename",),
+    **COLUMNS,
     "onset": ("OnsetF", "OnsetFrame"),
     "apex": ("ApexF1", "ApexF"),
     "offset": ("OffsetF", "OffsetFrame"),
     "emotion": ("Emotion", "Estimated Emotion"),
 }
-OPTIONAL = {"apex_end": ("ApexF2",), "action_units": ("AU", "AUs", "Action Units")}
+OPTIONAL = {**UNITS, "apex_end": ("ApexF2",)}
 _SUBJECT = re.compile(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
 
 
@@ -73,15 +73,12 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     BadInput
         With all that is wrong with the sheet and the frames, row by row.
     """
-    named_sheet, root = sheet_and_root(sources)
-    sheet = read_sheet(named_sheet, REQUIRED, OPTIONAL) if named_sheet else find_sheet(root, REQUIRED, OPTIONAL, SHEET)
+    sheet, root = open_sheet(sources, REQUIRED, OPTIONAL, SHEET)
     tree, folders = _find_subjects(root)
     reader = _Reader(tree, folders, sheet.rows, apex)
     if any(loose(path.parent.name).startswith("casmeraw") for path in [tree / "x", *folders.values()]):
-        reader.report.note(str(tree), "whole frames, not face crops; features will contain the background")
-    clips = [reader.read(row) for row in sheet.rows]
-    raise_all(reader.report.problems)
-    return Imported(tuple(clip for clip in clips if clip), sheet.path, tree, tuple(reader.report.notes))
+        reader.report.whole_frames(tree)
+    return Imported(reader.read_all(sheet.rows), sheet.path, tree, tuple(reader.report.notes))
 
 
 def read_subject(text: str) -> str | None:
@@ -118,10 +115,7 @@ class _Reader(ClipReader):
         self._rows = Counter((read_subject(row["subject"]), row["name"]) for row in rows)
 
     def name(self, row: Row, subject: str) -> str:
-        if self._rows[subject, row["name"]] < 2:
-            return row["name"]
-        onset = read_number(row["onset"])
-        return f"{row['name']}@{row['onset'] if onset is None else onset}"
+        return at_onset(row) if self._rows[subject, row["name"]] > 1 else row["name"]
 
     def find_clip(self, row: Row, home: Path, name: str) -> Path | None:
         subject = read_subject(row["subject"]) or ""

@@ -11,29 +11,20 @@ PLoS ONE 9(1) e86041, 2014, doi 10.1371/journal.pone.0086041.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mer_data.datasets.common import find_sheet, find_tree, loose, sheet_and_root
+from mer_data.datasets.casme import read_subject
+from mer_data.datasets.common import COLUMNS, UNITS, find_tree, loose, open_sheet
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
-from mer_data.problems import raise_all
-from mer_data.sheets import read_sheet
+
+__all__ = ("FPS", "NAME", "SHEET", "TREES", "read", "read_subject")
 
 NAME = "casme2"
 FPS = 200.0
+SHEET = "CASME2-coding-20140508.xlsx"
 TREES = ("Cropped", "CASME2_RAW_selected", "CASME2-RAW")
-REQUIRED = {
-    "subject": ("Subject",),
-    "name": ("Filename",),
-    "onset": ("OnsetFrame", "Onset"),
-    "apex": ("ApexFrame", "Apex"),
-    "offset": ("OffsetFrame", "Offset"),
-    "emotion": ("Estimated Emotion", "Emotion"),
-}
-OPTIONAL = {"action_units": ("Action Units", "AU", "AUs")}
-_SUBJECT = re.compile(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
 
 
 def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
@@ -55,22 +46,9 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     BadInput
         With all that is wrong with the sheet and the frames, row by row.
     """
-    named_sheet, root = sheet_and_root(sources)
-    if named_sheet:
-        sheet = read_sheet(named_sheet, REQUIRED, OPTIONAL)
-    else:
-        sheet = find_sheet(root, REQUIRED, OPTIONAL, "CASME2-coding-20140508.xlsx")
+    sheet, root = open_sheet(sources, COLUMNS, UNITS, SHEET)
     tree = find_tree(root, TREES, read_subject, "sub01, sub02, ...")
     reader = ClipReader(NAME, tree, read_subject, "01, 1 or sub01", FPS, apex)
     if loose(tree.name).startswith("casme2raw"):
-        reader.report.note(str(tree), "whole frames, not face crops; features will contain the background")
-    clips = [reader.read(row) for row in sheet.rows]
-    raise_all(reader.report.problems)
-    found = tuple(clip for clip in clips if clip)
-    return Imported(found, sheet.path, tree, tuple(reader.report.notes))
-
-
-def read_subject(text: str) -> str | None:
-    """Turn ``01``, ``1``, ``1.0`` or ``sub01`` into the canonical ``sub01``; None if it is none of these."""
-    match = _SUBJECT.fullmatch(text)
-    return f"sub{int(match.group(1)):02}" if match else None
+        reader.report.whole_frames(tree)
+    return Imported(reader.read_all(sheet.rows), sheet.path, tree, tuple(reader.report.notes))

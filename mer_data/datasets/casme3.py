@@ -21,15 +21,14 @@ without ``color`` in between.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mer_data.datasets.common import Report, entries, find_sheet, loose, sheet_and_root, subject_folders
-from mer_data.datasets.intervals import Interval, frame_numbers, read_interval, read_number
+from mer_data.datasets.common import Report, entries, find_folder, find_sheet, sheet_and_root, sheet_files, tree_below
+from mer_data.datasets.intervals import at_onset, frame_numbers, read_number
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
-from mer_data.problems import BadInput, Problem, raise_all
 from mer_data.schema import Clip
 from mer_data.sheets import Columns, Row, Sheet, read_sheet
 
@@ -83,7 +82,7 @@ def read_a(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     """
     named, root = sheet_and_root(sources)
     sheet = _find_sheet(named, root, "part_A", REQUIRED_A, OPTIONAL_A, SHEET_A)
-    tree = _find_tree(root, ("partb", "partc", "mea", "mec"), read_subject_a, "spNO.1, spNO.2, ...")
+    tree = tree_below(root, ("partb", "partc", "mea", "mec"), read_subject_a, "spNO.1, spNO.2, ...", _DEPTH)
     return _import(_PartA(tree, apex), sheet)
 
 
@@ -108,7 +107,8 @@ def read_c(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     """
     named, root = sheet_and_root(sources)
     sheet = _find_sheet(named, root, "part_C", REQUIRED_C, OPTIONAL_C, SHEET_C)
-    tree = _find_tree(root, ("parta", "partb", "mea", "mec"), read_subject_c, "1, 2, ... or spNO.1, spNO.2, ...")
+    example = "1, 2, ... or spNO.1, spNO.2, ..."
+    tree = tree_below(root, ("parta", "partb", "mea", "mec"), read_subject_c, example, _DEPTH)
     reader = _PartC(tree, apex)
     reader.report.note(str(sheet.path), "gives no apex for any clip; the middle frame is taken, or motion decides")
     return _import(reader, sheet)
@@ -127,11 +127,9 @@ def read_subject_c(text: str) -> str | None:
 
 
 def _import(reader: ClipReader, sheet: Sheet) -> Imported:
-    clips = [reader.read(row) for row in sheet.rows]
-    raise_all(reader.report.problems)
-    found = tuple(clip for clip in clips if clip)
-    _note_long(found, sheet, reader.report)
-    return Imported(found, sheet.path, reader.tree, tuple(reader.report.notes))
+    clips = reader.read_all(sheet.rows)
+    _note_long(clips, sheet, reader.report)
+    return Imported(clips, sheet.path, reader.tree, tuple(reader.report.notes))
 
 
 def _note_long(clips: Sequence[Clip], sheet: Sheet, report: Report) -> None:
@@ -146,23 +144,10 @@ def _find_sheet(named: Path | None, root: Path, part: str, required: Columns, op
     """Find the sheet in the first of the usual folders that has one."""
     if named:
         return read_sheet(named, required, optional)
-    for relative in (f"{part}/annotation", "annotation", part):
-        folder = root / relative
-        if folder.is_dir() and any(path.is_file() for path in entries(folder)):
-            return find_sheet(folder, required, optional, example)
-    return find_sheet(root, required, optional, example)
-
-
-def _find_tree(root: Path, skipped: Sequence[str], read_subject: Callable[[str], str | None], example: str) -> Path:
-    """Find the folder of the subjects' folders, level by level; `skipped` are other parts of the dataset."""
-    level = [root]
-    for _ in range(_DEPTH + 1):
-        for folder in level:
-            if subject_folders(folder, read_subject):
-                return folder
-        below = (path for folder in level for path in entries(folder) if path.is_dir() and not path.is_symlink())
-        level = [path for path in below if loose(path.name) not in skipped]
-    raise BadInput(Problem(str(root), "no folder of frames", f"expected {example} at most {_DEPTH} folders below"))
+    home = find_folder(root, [part])
+    places = [*(find_folder(folder, ["annotation"]) for folder in (home, root) if folder), home]
+    folder = next((place for place in places if place and sheet_files(place)), root)
+    return find_sheet(folder, required, optional, example)
 
 
 def _with_colour(folder: Path) -> Path:
@@ -187,8 +172,7 @@ class _PartA(_Reader):
         super().__init__(NAME_A, tree, read_subject_a, "spNO.1", FPS, apex)
 
     def name(self, row: Row, subject: str) -> str:
-        onset = read_number(row["onset"])
-        return f"{row['name'].lower()}@{row['onset'] if onset is None else onset}"
+        return at_onset(row).lower()
 
     def find_clip(self, row: Row, home: Path, name: str) -> Path | None:
         """The video; or where clips were cut out of the videos (``e``, ``e2``), the folder with the row's frames."""
@@ -205,25 +189,21 @@ class _PartA(_Reader):
 
 
 class _PartC(_Reader):
+    has_apexes = False
+
     def __init__(self, tree: Path, apex: ApexRule) -> None:
         super().__init__(NAME_C, tree, read_subject_c, "1, 01 or c01", FPS, apex)
 
     def read(self, row: Row) -> Clip | None:
+        count = read_number(row["name"])
+        name = row["name"] if count is None else str(count)  # 1, where it may be written 1.0
         units = "+".join(filter(None, _COMMAS.split(row["action_units"])))
-        return super().read(replace(row, cells={**row.cells, "action_units": units}))
-
-    def interval(self, row: Row, frames: Mapping[int, Path]) -> Interval | None:
-        """Without a note for every clip, since no clip has an apex."""
-        report = Report()
-        interval = read_interval(row, max(frames, default=None), report)
-        self.report.problems += report.problems
-        return interval
+        return super().read(replace(row, cells={**row.cells, "name": name, "action_units": units}))
 
     def find_clip(self, row: Row, home: Path, name: str) -> Path | None:
         """The folder of the clip if the subject has one, else the frames of the whole video."""
         folders = [path for path in entries(home) if path.is_dir()]
-        count = read_number(name)
-        clip = next((path for path in folders if count is not None and read_number(path.name) == count), None)
+        clip = next((path for path in folders if name and str(read_number(path.name)) == name), None)
         if clip:
             return _with_colour(clip)
         if not folders or _with_colour(home) != home:

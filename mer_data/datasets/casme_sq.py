@@ -21,12 +21,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mer_data.datasets.common import Report, entries, find_tree, loose, sheet_and_root
+from mer_data.datasets.common import Report, entries, find_tree, loose, read_each, sheet_and_root, sheet_files
 from mer_data.datasets.intervals import read_number
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
-from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
-from mer_data.sheets import SHEET_SUFFIXES, BareSheet, Row, read_bare
+from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.sheets import BareSheet, Row, read_bare
 
 NAME = "casme_sq"
 FPS = 30.0
@@ -63,9 +63,7 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     expressions, rule1, rule2 = _worksheets(path)
     tree = find_tree(root, TREES, read_subject, "s15, s16, ... or 15, 16, ...")
     reader = _Reader(tree, _subjects(rule1), _codes(rule2), apex)
-    clips = [reader.read(row) for row in _micro(expressions, reader.report)]
-    raise_all(reader.report.problems)
-    return Imported(tuple(clip for clip in clips if clip), path, tree, tuple(reader.report.notes))
+    return Imported(reader.read_all(_micro(expressions, reader.report)), path, tree, tuple(reader.report.notes))
 
 
 def read_subject(text: str) -> str | None:
@@ -76,14 +74,8 @@ def read_subject(text: str) -> str | None:
 
 def _find_workbook(root: Path) -> Path:
     """Find the one workbook in a folder that lists expressions."""
-    found: list[Path] = []
-    problems: list[Problem] = []
-    for path in entries(root):
-        if path.suffix.lower() in SHEET_SUFFIXES and path.is_file():
-            try:
-                found += [path] if any(map(_lists_expressions, read_bare(path))) else []
-            except BadInput as error:
-                problems += error.problems
+    paths, problems = read_each(sheet_files(root), lambda path: (path, any(map(_lists_expressions, read_bare(path)))))
+    found = [path for path, lists in paths if lists]
     if len(found) == 1:
         return found[0]
     if found:

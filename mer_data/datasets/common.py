@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from mer_data.problems import BadInput, Problem
 from mer_data.sheets import SHEET_SUFFIXES, Columns, Sheet, read_sheet
 
+# Columns that several datasets' sheets have: our names to the headers. The others say what is different.
+COLUMNS: Columns = {
+    "subject": ("Subject",),
+    "name": ("Filename",),
+    "onset": ("OnsetFrame", "Onset"),
+    "apex": ("ApexFrame", "Apex"),
+    "offset": ("OffsetFrame", "Offset"),
+    "emotion": ("Estimated Emotion", "Emotion"),
+}
+UNITS: Columns = {"action_units": ("Action Units", "AU", "AUs")}
 _JUNK = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
+Read = TypeVar("Read")
 
 
 @dataclass
@@ -27,6 +39,10 @@ class Report:
     def note(self, where: str, what: str) -> None:
         """Add a remark on something that was repaired."""
         self.notes.append(f"{where}: {what}")
+
+    def whole_frames(self, tree: Path) -> None:
+        """Note that a tree does not hold crops."""
+        self.note(str(tree), "whole frames, not face crops; features will contain the background")
 
 
 def entries(folder: Path) -> list[Path]:
@@ -77,6 +93,39 @@ def sheet_and_root(sources: Sequence[Path]) -> tuple[Path | None, Path]:
     return (files[0] if files else None), descend(root.resolve())
 
 
+def open_sheet(
+    sources: Sequence[Path], required: Columns, optional: Columns, example: str, spare: str = ""
+) -> tuple[Sheet, Path]:
+    """Read the sheet that is named, or the one in the folder, as :func:`find_sheet` finds it; and tell the folder.
+
+    Raises
+    ------
+    BadInput
+        As :func:`sheet_and_root`, :func:`find_sheet` and :func:`~mer_data.sheets.read_sheet`.
+    """
+    named, root = sheet_and_root(sources)
+    if named:
+        return read_sheet(named, required, optional), root
+    return find_sheet(root, required, optional, example, spare), root
+
+
+def sheet_files(folder: Path) -> list[Path]:
+    """List the files of a folder that may be sheets."""
+    return [path for path in entries(folder) if path.suffix.lower() in SHEET_SUFFIXES and path.is_file()]
+
+
+def read_each(paths: Iterable[Path], read: Callable[[Path], Read]) -> tuple[list[Read], list[Problem]]:
+    """Read those files that can be read, and tell what is wrong with the others."""
+    found: list[Read] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            found.append(read(path))
+        except BadInput as error:
+            problems += error.problems
+    return found, problems
+
+
 def find_sheet(root: Path, required: Columns, optional: Columns, example: str, spare: str = "") -> Sheet:
     """Find the one sheet in a folder that has the required columns, whatever it is called.
 
@@ -87,14 +136,7 @@ def find_sheet(root: Path, required: Columns, optional: Columns, example: str, s
     BadInput
         If there is none (`example` is a file name to look for), or more than one.
     """
-    found: list[Sheet] = []
-    problems: list[Problem] = []
-    for path in entries(root):
-        if path.suffix.lower() in SHEET_SUFFIXES and path.is_file():
-            try:
-                found.append(read_sheet(path, required, optional))
-            except BadInput as error:
-                problems += error.problems
+    found, problems = read_each(sheet_files(root), lambda path: read_sheet(path, required, optional))
     if len(found) > 1 and spare:
         found = [sheet for sheet in found if spare not in sheet.path.name.lower()] or found
     if len(found) == 1:
@@ -129,6 +171,33 @@ def find_tree(root: Path, names: Sequence[str], read_subject: Callable[[str], st
         return root
     wanted = ", ".join(names)
     raise BadInput(Problem(str(root), "no folder of frames", f"expected one of {wanted}, or {example}"))
+
+
+def tree_below(
+    root: Path, skipped: Collection[str], read_subject: Callable[[str], str | None], example: str, depth: int
+) -> Path:
+    """Find the folder that holds the subjects' folders, level by level, at most `depth` levels down.
+
+    Folders whose :func:`loose` name is in `skipped` are other parts of the dataset. A link may lead to the tree, which
+    often lies on another disk, but no folder is looked into twice.
+
+    Raises
+    ------
+    BadInput
+        If there is none; `example` tells how the subjects' folders are called.
+    """
+    level, seen = [root], {root.resolve()}
+    for _ in range(depth + 1):
+        for folder in level:
+            if subject_folders(folder, read_subject):
+                return folder
+        below = [path for folder in level for path in entries(folder) if path.is_dir()]
+        level = []
+        for path in below:
+            if loose(path.name) not in skipped and path.resolve() not in seen:
+                seen.add(path.resolve())
+                level.append(path)
+    raise BadInput(Problem(str(root), "no folder of frames", f"expected {example} at most {depth} folders below"))
 
 
 def subject_folders(tree: Path, read_subject: Callable[[str], str | None]) -> dict[str, Path]:

@@ -17,28 +17,20 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from mer_data.datasets.common import entries, sheet_and_root
+from mer_data.datasets.common import COLUMNS, UNITS, read_each, sheet_and_root, sheet_files
 from mer_data.datasets.intervals import cut_offset, read_number
 from mer_data.datasets.reader import NamedClipReader
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, raise_all
-from mer_data.sheets import SHEET_SUFFIXES, Row, Sheet, read_sheet
+from mer_data.sheets import Row, Sheet, read_sheet
 
 NAME = "dfme"
 RATES = (200, 300, 500)  # frames per second of parts C, B and A of the dataset
 SHEETS = {"train": "training_full_with_AU.xlsx", "testA": "testA_full_with_AU.xlsx", "testB": "testB_full_with_AU.xlsx"}
 TREES = {"train": "DFME_train", "testA": "DFME_testA", "testB": "DFME_testB"}
 CODES = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")  # EmotionId, from 0
-REQUIRED = {
-    "subject": ("Subject",),
-    "name": ("Filename",),
-    "onset": ("OnsetFrame", "Onset"),
-    "apex": ("ApexFrame", "Apex"),
-    "offset": ("OffsetFrame", "Offset"),
-    "emotion": ("Emotion",),
-    "fps": ("Fps",),
-}
-OPTIONAL = {"emotion_id": ("EmotionId",), "action_units": ("AU", "AUs", "Action Units")}
+REQUIRED = {**COLUMNS, "emotion": ("Emotion",), "fps": ("Fps",)}
+OPTIONAL = {**UNITS, "emotion_id": ("EmotionId",)}
 _SUBJECT = re.compile(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
 _CLIP = re.compile(r"sub(\d{1,9})_(\d{1,9})", re.IGNORECASE)
 _RATE = re.compile(r"\d{1,6}(\.\d*)?")
@@ -72,10 +64,9 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     for sheet in sheets:
         if sheet not in here:
             reader.report.note(str(sheet.path), f"left out: none of its {len(sheet.rows)} clips has frames in {root}")
-    clips = [reader.read(row) for sheet in here for row in sheet.rows]
-    raise_all(reader.report.problems)
+    clips = reader.read_all(row for sheet in here for row in sheet.rows)
     _note_frames_without_rows(reader, here)
-    return Imported(tuple(clip for clip in clips if clip), here[0].path, root, tuple(reader.report.notes))
+    return Imported(clips, here[0].path, root, tuple(reader.report.notes))
 
 
 def read_subject(text: str) -> str | None:
@@ -97,18 +88,13 @@ def _find_sheets(sources: Sequence[Path]) -> tuple[list[Sheet], Path]:
     """Read all the sheets that are named, or else all in the folder; one that cannot be read is not passed over."""
     named = [path for path in sources if path.is_file()]
     _, root = sheet_and_root([path for path in sources if path not in named[1:]])
-    here = [path for path in entries(root) if path.is_file() and path.suffix.lower() in SHEET_SUFFIXES]
-    paths = named or sorted(here, key=lambda path: "test" in path.name.lower())  # the part for training comes first
+    paths = named or sorted(
+        sheet_files(root), key=lambda path: "test" in path.name.lower()
+    )  # the part for training comes first
     if not paths:
         remedy = f"put {', '.join(SHEETS.values())} there, or name the sheets too"
         raise BadInput(Problem(str(root), "no annotation sheet in this folder", remedy))
-    sheets: list[Sheet] = []
-    problems: list[Problem] = []
-    for path in paths:
-        try:
-            sheets.append(read_sheet(path, REQUIRED, OPTIONAL))
-        except BadInput as error:
-            problems += error.problems
+    sheets, problems = read_each(paths, lambda path: read_sheet(path, REQUIRED, OPTIONAL))
     raise_all(problems)
     raise_all(_overlaps(sheets))
     return sheets, root

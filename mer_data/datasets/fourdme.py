@@ -20,14 +20,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mer_data.datasets.common import find_sheet, find_tree, loose, sheet_and_root
+from mer_data.datasets.common import find_tree, loose, open_sheet
 from mer_data.datasets.intervals import count_from, cut_offset, fills_folder
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
 from mer_data.labels import EMOTIONS, read_emotion
-from mer_data.problems import did_you_mean, raise_all
+from mer_data.problems import did_you_mean
 from mer_data.schema import Clip
-from mer_data.sheets import Row, read_sheet
+from mer_data.sheets import Row
 
 NAME = "4dme"
 FPS = 60.0
@@ -74,21 +74,16 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     BadInput
         With all that is wrong with the sheet and the frames, row by row.
     """
-    named_sheet, root = sheet_and_root(sources)
-    if named_sheet:
-        sheet = read_sheet(named_sheet, REQUIRED, OPTIONAL)
-    else:
-        sheet = find_sheet(root, REQUIRED, OPTIONAL, SHEET, spare="extras")  # with self-reports; not the labels
+    # The sheet of extras has self-reports, not the labels.
+    sheet, root = open_sheet(sources, REQUIRED, OPTIONAL, SHEET, spare="extras")
     tree = find_tree(root, TREES, read_subject, "S01, S02, ...")
     reader = _Reader(NAME, tree, read_subject, "S01 or 1", FPS, apex)
     if loose(tree.name) == loose(TREES[1]):
-        reader.report.note(str(tree), "whole frames, not face crops; features will contain the background")
-    clips = [reader.read(row) for row in sheet.rows]
-    raise_all(reader.report.problems)
-    found = tuple(clip for clip in clips if clip)
-    for what in (*_mixtures(found), *_by_columns(sheet.rows)):
+        reader.report.whole_frames(tree)
+    clips = reader.read_all(sheet.rows)
+    for what in (*_mixtures(clips), *_by_columns(sheet.rows)):
         reader.report.note(str(sheet.path), what)
-    return Imported(found, sheet.path, tree, tuple(reader.report.notes))
+    return Imported(clips, sheet.path, tree, tuple(reader.report.notes))
 
 
 def read_subject(text: str) -> str | None:

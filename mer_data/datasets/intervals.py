@@ -22,6 +22,12 @@ def read_number(text: str) -> int | None:
     return int(text.split(".")[0]) if _WHOLE_NUMBER.fullmatch(text) else None
 
 
+def at_onset(row: Row) -> str:
+    """Name a clip by its row's name and onset, ``EP02_5@61``, where the name alone is not enough."""
+    onset = read_number(row["onset"])
+    return f"{row['name']}@{row['onset'] if onset is None else onset}"
+
+
 @dataclass(frozen=True)
 class Interval:
     """Frame numbers of a clip, onset < apex <= offset, and where the apex comes from (``APEX_SOURCES``)."""

@@ -15,27 +15,18 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mer_data.datasets.common import find_folder, find_sheet, loose, sheet_and_root
+from mer_data.datasets.common import COLUMNS, UNITS, find_folder, loose, open_sheet
 from mer_data.datasets.intervals import count_from, cut_offset, fills_folder, frame_numbers
 from mer_data.datasets.reader import NamedClipReader
 from mer_data.imported import ApexRule, Imported
 from mer_data.labels import read_emotion
-from mer_data.problems import BadInput, Problem, raise_all
-from mer_data.sheets import Row, read_sheet
+from mer_data.problems import BadInput, Problem
+from mer_data.sheets import Row
 
 NAME = "mmew"
 FPS = 90.0
 SHEET = "MMEW_Micro_Exp.xlsx"
 TREES = ("Micro_Expression",)
-REQUIRED = {
-    "subject": ("Subject",),
-    "name": ("Filename",),
-    "onset": ("OnsetFrame", "Onset"),
-    "apex": ("ApexFrame", "Apex"),
-    "offset": ("OffsetFrame", "Offset"),
-    "emotion": ("Estimated Emotion", "Emotion"),
-}
-OPTIONAL = {"action_units": ("Action Units", "AU", "AUs")}
 _SUBJECT = re.compile(r"S?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
 _CLIP = re.compile(r"S(\d{1,9})-(\d{1,9})-(\d{1,9})", re.IGNORECASE)
 _FIRST_FRAME = 1
@@ -63,19 +54,13 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     BadInput
         With all that is wrong with the sheet and the frames, row by row.
     """
-    named_sheet, root = sheet_and_root(sources)
-    if named_sheet:
-        sheet = read_sheet(named_sheet, REQUIRED, OPTIONAL)
-    else:
-        sheet = find_sheet(root, REQUIRED, OPTIONAL, SHEET, spare="macro")
+    sheet, root = open_sheet(sources, COLUMNS, UNITS, SHEET, spare="macro")
     reader = _Reader(find_folder(root, TREES) or root, apex)
-    clips = [reader.read(row) for row in sheet.rows]
-    raise_all(reader.report.problems)
+    clips = reader.read_all(sheet.rows)
     if reader.in_repression:
         what = f"{reader.in_repression} clips labelled others are in a folder called repression; others is kept"
         reader.report.note(str(reader.tree), what)
-    found = tuple(clip for clip in clips if clip)
-    return Imported(found, sheet.path, reader.tree, tuple(reader.report.notes))
+    return Imported(clips, sheet.path, reader.tree, tuple(reader.report.notes))
 
 
 def read_subject(text: str) -> str | None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mer_data.corrections import correct
 from mer_data.datasets.common import Report, entries, find_clip, folders_called, subject_folders
-from mer_data.datasets.intervals import (
-    Interval,
-    frame_numbers,
-    on_disk,
-    read_interval,
-    spotted,
-)
+from mer_data.datasets.intervals import Interval, frame_numbers, on_disk, read_interval, spotted
 from mer_data.frames import inside, list_frames
 from mer_data.imported import ApexRule
 from mer_data.labels import EMOTIONS, read_emotion
-from mer_data.problems import BadInput, did_you_mean
+from mer_data.problems import BadInput, did_you_mean, raise_all
 from mer_data.schema import Clip
 from mer_data.sheets import Row
 
@@ -45,7 +39,14 @@ class ClipReader:
         What to do for a clip without an apex.
     folders
         Canonical subject to that person's folder, where it is not simply in `tree`.
+
+    Attributes
+    ----------
+    has_apexes
+        Whether the sheet gives apexes. If not, this is not noted again for every clip.
     """
+
+    has_apexes = True
 
     def __init__(
         self,
@@ -64,6 +65,18 @@ class ClipReader:
         self._seen: dict[tuple[str, str], int] = {}
         self._absent: set[str] = set()
         self._listed: dict[Path, dict[int, Path]] = {}
+
+    def read_all(self, rows: Iterable[Row]) -> tuple[Clip, ...]:
+        """Read the rows of a sheet in their order.
+
+        Raises
+        ------
+        BadInput
+            With all that is wrong with them, and whatever else is in the report.
+        """
+        clips = [self.read(row) for row in rows]
+        raise_all(self.report.problems)
+        return tuple(clip for clip in clips if clip)
 
     def read(self, row: Row) -> Clip | None:
         """Read one row; None if it has a problem, which is in the report then."""
@@ -127,7 +140,11 @@ class ClipReader:
 
     def interval(self, row: Row, frames: Mapping[int, Path]) -> Interval | None:
         """Onset, apex and offset of a row, repaired; None if there is a problem."""
-        return read_interval(row, max(frames, default=None), self.report)
+        report = self.report if self.has_apexes else Report()
+        interval = read_interval(row, max(frames, default=None), report)
+        if report is not self.report:
+            self.report.problems += report.problems
+        return interval
 
     def folder(self, row: Row, subject: str) -> Path | None:
         """The folder of a row's frames."""

@@ -15,26 +15,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mer_data.datasets.common import find_sheet, find_tree, loose, sheet_and_root
+from mer_data.datasets.common import COLUMNS, UNITS, find_tree, loose, open_sheet
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
-from mer_data.problems import raise_all
-from mer_data.sheets import read_sheet
 
 NAME = "samm"
 FPS = 200.0
 TREES = ("SAMM_CROP", "SAMM")
 SHEET = "SAMM_Micro_FACS_Codes_v2.xlsx"
 SPELLINGS = "006 or 6"
-REQUIRED = {
-    "subject": ("Subject",),
-    "name": ("Filename",),
-    "onset": ("Onset Frame", "Onset"),
-    "apex": ("Apex Frame", "Apex"),
-    "offset": ("Offset Frame", "Offset"),
-    "emotion": ("Estimated Emotion", "Emotion"),
-}
-OPTIONAL = {"action_units": ("Action Units", "AU", "AUs")}
 _SUBJECT = re.compile(r"0*(\d{1,3})(?:\.0*)?")
 
 
@@ -57,15 +46,12 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     BadInput
         With all that is wrong with the sheet and the frames, row by row.
     """
-    named_sheet, root = sheet_and_root(sources)
-    sheet = read_sheet(named_sheet, REQUIRED, OPTIONAL) if named_sheet else find_sheet(root, REQUIRED, OPTIONAL, SHEET)
+    sheet, root = open_sheet(sources, COLUMNS, UNITS, SHEET)
     tree = find_tree(root, TREES, read_subject, "006, 007, ...")
     reader = ClipReader(NAME, tree, read_subject, SPELLINGS, FPS, apex)
     if loose(tree.name) == loose("SAMM"):
         reader.report.note(str(tree), "not SAMM_CROP, so probably whole frames; features will contain the background")
-    clips = [reader.read(row) for row in sheet.rows]
-    raise_all(reader.report.problems)
-    return Imported(tuple(clip for clip in clips if clip), sheet.path, tree, tuple(reader.report.notes))
+    return Imported(reader.read_all(sheet.rows), sheet.path, tree, tuple(reader.report.notes))
 
 
 def read_subject(text: str) -> str | None:

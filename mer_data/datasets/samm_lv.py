@@ -17,16 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mer_data.datasets import samm
-from mer_data.datasets.common import Report, find_sheet, find_tree, sheet_and_root, subject_folders
+from mer_data.datasets.common import COLUMNS, UNITS, Report, find_sheet, find_tree, sheet_and_root, subject_folders
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
-from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.sheets import Row, Sheet, read_sheet
 
 NAME = "samm_lv"
 TREES = ("SAMM_longvideos",)
 SHEET = "SAMM_LongVideos_V2_Release.xlsx"
-REQUIRED = {**{name: samm.REQUIRED[name] for name in ("subject", "name", "onset", "apex", "offset")}, "type": ("Type",)}
+REQUIRED = {**{name: headers for name, headers in COLUMNS.items() if name != "emotion"}, "type": ("Type",)}
 _VIDEO = re.compile(r"(0*\d{1,3})_(\d+)(?:_.*)?")
 
 
@@ -54,13 +54,12 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     tree = find_tree(root, TREES, _video, "006_1, 006_2, ...")
     reader = _VideoReader(tree, samm_sheet.rows, apex)
     micro = [row for row in sheet.rows if _is_micro(row, reader.report)]
-    clips = [reader.read(row) for row in micro]
-    raise_all(reader.report.problems)
+    clips = reader.read_all(micro)
     if not micro:
         raise BadInput(Problem(str(sheet.path), "has no rows of micro-expressions", "their type is 'Micro - 1/2'"))
     macro = len(sheet.rows) - len(micro)
     notes = [*reader.report.notes, *([f"{sheet.path}: {macro} macro-expressions are left out"] if macro else [])]
-    return Imported(tuple(clip for clip in clips if clip), sheet.path, tree, tuple(notes))
+    return Imported(clips, sheet.path, tree, tuple(notes))
 
 
 def _sheets(sources: Sequence[Path]) -> tuple[Sheet, Sheet, Path]:
@@ -73,11 +72,11 @@ def _sheets(sources: Sequence[Path]) -> tuple[Sheet, Sheet, Path]:
         raise BadInput(Problem(", ".join(map(str, files)), what, "name one of the long videos and one of SAMM"))
     # SAMM's sheet does not tell where the videos are, unless nothing else was named.
     _, root = sheet_and_root([*(ours or others), *(path for path in sources if path not in files)])
-    sheet = read_sheet(ours[0], REQUIRED, samm.OPTIONAL) if ours else find_sheet(root, REQUIRED, samm.OPTIONAL, SHEET)
+    sheet = read_sheet(ours[0], REQUIRED, UNITS) if ours else find_sheet(root, REQUIRED, UNITS, SHEET)
     if others:
-        return sheet, read_sheet(others[0], samm.REQUIRED, samm.OPTIONAL), root
+        return sheet, read_sheet(others[0], COLUMNS, UNITS), root
     try:
-        return sheet, find_sheet(root, samm.REQUIRED, samm.OPTIONAL, samm.SHEET), root
+        return sheet, find_sheet(root, COLUMNS, UNITS, samm.SHEET), root
     except BadInput as error:
         remedy = f"name SAMM's sheet too, for instance {samm.SHEET}"
         raise BadInput([Problem(str(sheet.path), "does not tell the emotions", remedy), *error.problems]) from error

@@ -10,7 +10,7 @@ FG 2013, doi 10.1109/FG.2013.6553717.
 
 There is no sheet. The emotion is a folder, onset and offset are the first and the last file, an apex is not told. The
 field's lists write ``s01`` and ``s01_ne_01``, and so do we. They call HS ``smic``, and so is it called here. The
-extended release, SMIC-E, with longer clips and a sheet, is not read.
+extended release, SMIC-E, with longer clips and a sheet, is another format: :mod:`mer_data.datasets.smic_e`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from mer_data.schema import Clip
 CAMERAS = {"HS": ("smic", 100.0), "VIS": ("smic_vis", 25.0), "NIR": ("smic_nir", 25.0)}
 TREES = ("SMIC_all_cropped", "SMIC_all_raw")
 EMOTIONS = {"negative": "ne", "positive": "po", "surprise": "sur"}
+_EXTENDED = "the extended release, SMIC-E, has formats of its own, such as smic_e"
 _SUBJECT = re.compile(r"s0*(\d{1,2})", re.IGNORECASE)
 _CLIP = re.compile(r"s0*(\d{1,2})_([a-z]+)_(\d+)", re.IGNORECASE)
 
@@ -89,6 +90,15 @@ def read_subject(text: str) -> str | None:
     return f"s{int(match.group(1)):02}" if match else None
 
 
+def read_name(text: str) -> tuple[str, str] | None:
+    """Turn ``s1_ne_01`` or ``s01_ne_01`` into subject ``s01`` and clip ``s01_ne_01``; None if it is neither."""
+    match = _CLIP.fullmatch(text)
+    if match is None:
+        return None
+    subject = f"s{int(match.group(1)):02}"
+    return subject, f"{subject}_{match.group(2).lower()}_{match.group(3)}"
+
+
 def _find_tree(root: Path, camera: str) -> tuple[Path, list[str]]:
     """Find the folder with a camera's subjects, cropped before raw; and what is to be said about it."""
     for base in (*(tree for name in TREES if (tree := find_folder(root, [name]))), root):
@@ -100,7 +110,7 @@ def _find_tree(root: Path, camera: str) -> tuple[Path, list[str]]:
             _refuse_other_camera(base, camera)
             named = loose(base.name) == loose(camera)
             return base, notes if named else [*notes, f"{base}: no folder {camera} in it; taken for that camera's"]
-    remedy = f"expected {TREES[0]}/{camera}/s1, {camera}/s1 or s1; the extended release, SMIC-E, is not read"
+    remedy = f"expected {TREES[0]}/{camera}/s1, {camera}/s1 or s1; {_EXTENDED}"
     raise BadInput(Problem(str(root), f"no folder of SMIC's camera {camera}", remedy))
 
 
@@ -136,7 +146,7 @@ class _Reader:
         kinds = {loose(path.name): path for path in entries(home) if path.is_dir()}
         self._passed_over += "nonmicro" in kinds
         if "micro" not in kinds and "nonmicro" not in kinds:
-            remedy = "restore it from the original; the extended release, SMIC-E, is not read"
+            remedy = f"restore it from the original; {_EXTENDED}"
             self.report.problem(str(home), "holds neither micro nor non_micro", remedy)
         seen: dict[str, Path] = {}
         for folder in entries(kinds["micro"]) if "micro" in kinds else ():
@@ -158,9 +168,9 @@ class _Reader:
 
     def _name(self, subject: str, emotion: str, folder: Path) -> str | None:
         """The canonical name of a clip; None if it is not of this subject and this emotion."""
-        match = _CLIP.fullmatch(folder.name)
-        if match and int(match.group(1)) == int(subject[1:]) and match.group(2).lower() == EMOTIONS[emotion]:
-            return f"{subject}_{EMOTIONS[emotion]}_{match.group(3)}"
+        named = read_name(folder.name)
+        if named and named[0] == subject and named[1].split("_")[1] == EMOTIONS[emotion]:
+            return named[1]
         what = f"{folder.name!r} is not the name of a clip of {subject}, {emotion}"
         remedy = f"expected {subject}_{EMOTIONS[emotion]}_01 or the like; the label depends on it"
         self.report.problem(str(folder), what, remedy)

@@ -25,11 +25,11 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.features.spec import FeatureSpec
 from mer_data.imported import Imported, ImportedFeature
 from mer_data.imports.aman_files import find_images, find_maps, image_size, kind_of, load_images, load_map
-from mer_data.imports.htnet_forms import LABELS
-from mer_data.imports.reading import entries, in_order, make_clip, not_computed_here
+from mer_data.imports.foreign import imported_spec
+from mer_data.imports.megc2019 import LABELS, in_order, make_clip
+from mer_data.imports.reading import entries
 from mer_data.problems import BadInput, Problem, raise_all
 
 MOST_FRAMES = 11
@@ -162,15 +162,13 @@ def _maps_feature(files: Mapping[str, Sequence[Path]], problems: list[Problem]) 
     if problems or not files:
         return []
     shape = next(iter(arrays.values())).shape
-    spec = FeatureSpec(
-        name="aman_maps",
-        version=1,
-        frames="onset..offset",
-        channels=(),
-        size=shape,
-        dtype="float16",
-        params={"origin": "AMAN", "axes": "frame, factor, channel, height, width", "frames": _SAMPLING},
-        compute=not_computed_here,
+    spec = imported_spec(
+        "aman_maps",
+        "onset..offset",
+        (),
+        shape,
+        "float16",
+        {"origin": "AMAN", "axes": "frame, factor, channel, height, width", "frames": _SAMPLING},
     )
     return [ImportedFeature(spec, arrays, "AMAN, feature512.npy")]
 
@@ -191,20 +189,18 @@ def _images_feature(
     problems += arrays.find_problems()
     if problems:
         return []
-    spec = FeatureSpec(
-        name="magnified",
-        version=1,
-        frames="onset..offset",
-        channels=(),
-        size=(len(next(iter(files.values()))), len(factors), *size, 3),
-        dtype="uint8",
-        params={
+    spec = imported_spec(
+        "magnified",
+        "onset..offset",
+        (),
+        (len(next(iter(files.values()))), len(factors), *size, 3),
+        "uint8",
+        {
             "origin": "AMAN",
             "axes": "frame, factor, height, width, colour (blue, green, red)",
             "factors": list(factors),
             "frames": _SAMPLING,
         },
-        compute=not_computed_here,
     )
     return [ImportedFeature(spec, arrays, "AMAN, magnified frames")]
 

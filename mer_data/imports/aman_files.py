@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_data.frames import decode, frame_number
-from mer_data.imports.htnet_forms import subject_of
+from mer_data.imports.megc2019 import clip_id, subject_of
 from mer_data.imports.pictures import read_jpeg
-from mer_data.imports.reading import clip_id, entries, for_every_clip
+from mer_data.imports.reading import entries, for_every_clip
 from mer_data.problems import BadInput, Problem, raise_all
 
 MAP = (256, 14, 14)  # what a ResNet-18 gives after its third stage for 224x224 pixels

@@ -22,32 +22,29 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_data.features.flow import grey
-from mer_data.features.spec import FeatureSpec
 from mer_data.frames import decode, inside
 from mer_data.imported import Imported, ImportedFeature
 from mer_data.imports.atn_mat import read_mats
 from mer_data.imports.atn_text import CROPS, LIST, POINTS, POINTS_SPEC, Crop, list_crops, read_points
-from mer_data.imports.foreign import notes_on
-from mer_data.imports.reading import in_order, not_computed_here
+from mer_data.imports.foreign import imported_spec, notes_on
+from mer_data.imports.megc2019 import in_order
 from mer_data.problems import BadInput, Problem, raise_all
 
 _SIDE = 224
 _COMPOSITE = "megc2019"
 _FORM = f"give ATN's folder: it holds Data/{LIST} and Data/{CROPS}"
 
-GRAY_SPEC = FeatureSpec(
-    name="apex_gray_224",
-    version=1,
-    frames="apex",
-    channels=("gray",),
-    size=(_SIDE, _SIDE),
-    dtype="uint8",
-    params={
+GRAY_SPEC = imported_spec(
+    "apex_gray_224",
+    "apex",
+    ("gray",),
+    (_SIDE, _SIDE),
+    "uint8",
+    {
         "origin": "ATN",
         "gray": "cv2.COLOR_BGR2GRAY",
         "resize": "crops of another size to 224x224, gray first, cv2.INTER_LINEAR",
     },
-    compute=not_computed_here,
 )
 
 

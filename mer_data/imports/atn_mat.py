@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.features.spec import FeatureSpec
 from mer_data.imported import ImportedFeature
 from mer_data.imports.atn_text import clip_of_key
-from mer_data.imports.foreign import few
+from mer_data.imports.foreign import few, imported_spec
 from mer_data.imports.mat5 import read_variables
-from mer_data.imports.reading import entries, for_every_clip, not_computed_here
+from mer_data.imports.reading import entries, for_every_clip
 from mer_data.problems import Problem
 
 Matrix = npt.NDArray[np.float32]
@@ -121,15 +120,13 @@ def _read_folder(
         what = "does not tell whether its LBP-TOP is of clips of 10 or of 64 frames"
         problems.append(Problem(str(folder), what, "put one of the numbers into its name, such as LBP_TOP_TIM10_4"))
         return None
-    spec = FeatureSpec(
-        name=name,
-        version=1,
-        frames="onset..offset",
-        channels=(),
-        size=kind[1],
-        dtype="float32",
-        params={"origin": "ATN", "variable": kind[0]},
-        compute=not_computed_here,
+    spec = imported_spec(
+        name,
+        "onset..offset",
+        (),
+        kind[1],
+        "float32",
+        {"origin": "ATN", "variable": kind[0]},
     )
     return ImportedFeature(spec, arrays, f"ATN, folder {folder.name}")
 

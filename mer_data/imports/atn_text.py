@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.features.spec import FeatureSpec
 from mer_data.files import read
 from mer_data.frames import IMAGE_SUFFIXES, frame_number
-from mer_data.imports.htnet_forms import LABELS, labels_remedy
-from mer_data.imports.reading import clip_id, entries, for_every_clip, make_clip, not_computed_here
+from mer_data.imports.foreign import imported_spec
+from mer_data.imports.megc2019 import LABELS, clip_id, labels_remedy, make_clip
+from mer_data.imports.reading import entries, for_every_clip
 from mer_data.problems import BadInput, Problem
 from mer_data.schema import Clip
 
@@ -29,19 +29,17 @@ _CROP_NAME = "DATASET-SUBJECT-CLIP-FRAME.jpg, such as casme2-sub01-EP02_01f-img5
 _KEY = "DATASET-SUBJECT-CLIP, such as casme2-sub01-EP02_01f or Data/samm/6/006_1_2"
 _RESTORE = "restore the file from the original"
 
-POINTS_SPEC = FeatureSpec(
-    name="atn_points",
-    version=1,
-    frames="onset..offset",
-    channels=(),
-    size=(STEPS, NUMBERS),
-    dtype="float32",
-    params={
+POINTS_SPEC = imported_spec(
+    "atn_points",
+    "onset..offset",
+    (),
+    (STEPS, NUMBERS),
+    "float32",
+    {
         "origin": "ATN",
         "rows": "time steps, row 32 at the apex; rows outside the clip are zero and stay where the file has them",
         "columns": "64 cells of the face: direction in radians and magnitude, one after the other",
     },
-    compute=not_computed_here,
 )
 
 

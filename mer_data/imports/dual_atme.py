@@ -29,7 +29,7 @@ from mer_data.frames import inside
 from mer_data.imported import Imported, ImportedFeature
 from mer_data.imports.folds import Fold, Half, check_folds
 from mer_data.imports.foreign import few, imported_spec, match_tail, notes_on
-from mer_data.imports.htnet_forms import DATASETS, LABELS, clip_id_of, labels_remedy, make_clip, subject_of
+from mer_data.imports.megc2019 import DATASETS, LABELS, clip_id_of, in_order, labels_remedy, make_clip, subject_of
 from mer_data.imports.pictures import Picture, read_png
 from mer_data.problems import BadInput, Problem, raise_all
 from mer_data.schema import Clip
@@ -80,17 +80,14 @@ def read(sources: Sequence[Path]) -> Imported:
     folds = [_read_fold(lists, name, subject, places, problems) for name, subject in subjects.items()]
     tested = check_folds(lists, folds, problems, owner="the lists'", test="test list")
     _check_files(lists, folds, problems)
-    clips = sorted(
-        (_clip(clip_id, label, path) for clip_id, (label, path) in tested.items()),
-        key=lambda clip: (DATASETS.index(clip.dataset), clip.id),
-    )
+    clips = in_order(_clip(clip_id, label, path) for clip_id, (label, path) in tested.items())
     features = [
         _read_pictures(root, feature, {clip.id: (tested[clip.id][1], places[clip.id]) for clip in clips}, problems)
         for feature in PICTURES
     ]
     raise_all(problems)
     found = tuple(feature for feature in features if feature)
-    return Imported(tuple(clips), lists / SUBJECTS, notes=notes_on(clips, "megc2019"), features=found)
+    return Imported(clips, lists / SUBJECTS, notes=notes_on(clips, "megc2019"), features=found)
 
 
 def _find(sources: Sequence[Path]) -> tuple[Path, Path]:
@@ -211,7 +208,7 @@ def _check_files(lists: Path, folds: Sequence[Fold], problems: list[Problem]) ->
 
 
 def _clip(clip_id: str, label: str, path: str) -> Clip:
-    clip, named = make_clip(clip_id, label), _read_path(path)
+    clip, named = make_clip(clip_id, LABELS[label]), _read_path(path)
     assert isinstance(named, _Named)  # noqa: S101 - _read_list keeps no other
     source = "spotted" if clip.dataset == "smic" else "annotated"
     return replace(clip, onset=named.onset, apex=named.apex, apex_source=source)
@@ -244,9 +241,8 @@ def _read_pictures(
     if len(by_size) != 1:
         return None
     (size,) = by_size
-    spec = imported_spec(
-        f"{feature}_{size}", "onset-apex", ("r", "g", "b"), (size, size), origin=ORIGIN, coding="not published"
-    )
+    params = {"origin": ORIGIN, "coding": "not published"}
+    spec = imported_spec(f"{feature}_{size}", "onset-apex", ("r", "g", "b"), (size, size), "uint8", params)
     return ImportedFeature(spec, arrays, ORIGIN)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -58,14 +58,19 @@ def match_tail(root: Path, foreign_path: str) -> Path:
 
 
 def imported_spec(
-    name: str, frames: FrameChoice, channels: tuple[str, ...], size: tuple[int, ...], **params: Any
+    name: str,
+    frames: FrameChoice,
+    channels: tuple[str, ...],
+    size: tuple[int, ...],
+    dtype: str,
+    params: Mapping[str, Any],
 ) -> FeatureSpec:
-    """Define a uint8 feature whose arrays come from elsewhere; `params` tell from where, and what is known of them."""
+    """Define a feature whose arrays come from elsewhere; `params` tell from where, and what is known of them."""
 
     def not_computed_here(_: Frames) -> NoReturn:
         raise NotImplementedError(f"these {name} were imported; their frames are not here to compute them again")
 
-    return FeatureSpec(name, 1, frames, channels, size, "uint8", params, not_computed_here)
+    return FeatureSpec(name, 1, frames, channels, size, dtype, params, not_computed_here)
 
 
 def notes_on(clips: Sequence[Clip], list_name: str) -> tuple[str, ...]:

@@ -30,7 +30,6 @@ from mer_data.imports.htnet_apex import FOLDER as APEX_FOLDER
 from mer_data.imports.htnet_apex import read_apex
 from mer_data.imports.htnet_forms import (
     COLUMNS,
-    DATASETS,
     FILE,
     Listed,
     Listing,
@@ -40,6 +39,7 @@ from mer_data.imports.htnet_forms import (
     list_tree,
     png_names,
 )
+from mer_data.imports.megc2019 import list_order
 from mer_data.imports.pictures import read_png
 from mer_data.problems import BadInput, Problem, raise_all
 from mer_data.sheets import read_sheet
@@ -62,8 +62,8 @@ SPEC = imported_spec(
     "onset-apex",
     ("u", "v", "strain"),
     (_SIZE, _SIZE),
-    origin=ORIGIN,
-    scaling="each map and channel stretched to 0..255 after the reduction to 28x28",
+    "uint8",
+    {"origin": ORIGIN, "scaling": "each map and channel stretched to 0..255 after the reduction to 28x28"},
 )
 
 
@@ -95,7 +95,7 @@ def read(sources: Sequence[Path]) -> Imported:
         raise BadInput(Problem(str(error.filename), f"cannot be read: {error.strerror}", "check its rights")) from error
     arrays: dict[str, npt.NDArray[Any]] = {}
     problems = listing.problems
-    listed = sorted(listing.maps, key=lambda one: (DATASETS.index(one.clip.dataset), one.clip.id))
+    listed = sorted(listing.maps, key=lambda one: list_order(one.clip))
     for one in listed:
         found = _read_map(one)
         if isinstance(found, Problem):

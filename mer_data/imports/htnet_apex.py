@@ -21,7 +21,7 @@ from mer_data.datasets.common import entries
 from mer_data.frames import inside
 from mer_data.imported import ImportedFeature
 from mer_data.imports.foreign import few, imported_spec
-from mer_data.imports.htnet_forms import clip_id_of
+from mer_data.imports.megc2019 import clip_id_of
 from mer_data.imports.pictures import Picture, read_jpeg
 from mer_data.problems import BadInput, Problem
 from mer_data.schema import Clip
@@ -36,8 +36,8 @@ SPEC = imported_spec(
     "apex",
     ("b", "g", "r"),
     (_SIZE, _SIZE),
-    origin=ORIGIN,
-    reduction=f"area, from {_PUBLISHED}x{_PUBLISHED}",
+    "uint8",
+    {"origin": ORIGIN, "reduction": f"area, from {_PUBLISHED}x{_PUBLISHED}"},
 )
 
 

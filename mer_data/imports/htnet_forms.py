@@ -6,20 +6,17 @@ Nothing here opens a PNG. A form is listed completely, and everything wrong with
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 from mer_data.frames import inside
 from mer_data.imports.folds import Fold, Half, check_folds
+from mer_data.imports.megc2019 import DATASETS, LABELS, clip_id_of, is_clip_name, labels_remedy, make_clip, subject_of
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.schema import Clip
 from mer_data.sheets import Row, Sheet
 
-DATASETS = ("casme2", "smic", "samm")
-LABELS = {"0": "negative", "1": "positive", "2": "surprise"}
 # What a sheet calls its columns; only the samples name files.
 COLUMNS = {
     "dataset": ("dataset",),
@@ -29,11 +26,6 @@ COLUMNS = {
 }
 FILE = {"file": ("file",)}
 
-_SUBJECT = re.compile(r"(sub|s|)0*([0-9]{1,3})")
-_SPELLINGS = {"sub": ("casme2", "sub{:02d}"), "s": ("smic", "s{:02d}"), "": ("samm", "{:03d}")}
-_SMIC_CLIP = re.compile(r"s0*([0-9]{1,3})(?=_)")
-# Clip names become parts of ids and of messages, so only plain characters are let in.
-_CLIP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PNG_NAME = "SUBJECT_CLIP.png with a subject like sub01 (casme2), s01 (smic) or 006 (samm)"
 
 
@@ -71,30 +63,6 @@ class Listing:
             return None
         self.maps.append(Listed(clip, path, row))
         return path
-
-
-def subject_of(text: str) -> tuple[str, str] | None:
-    """Tell dataset and subject from the spelling: ``sub01`` casme2, ``s01`` smic, ``006`` (or ``6``) samm."""
-    found = _SUBJECT.fullmatch(text)
-    if found is None:
-        return None
-    dataset, spelling = _SPELLINGS[found[1]]
-    return dataset, spelling.format(int(found[2]))
-
-
-@lru_cache(maxsize=4096)  # the folds repeat each name once per held-out subject
-def clip_id_of(stem: str) -> str | None:
-    """Tell the clip id from SUBJECT_CLIP: ``006_006_1_2`` -> ``samm/006/006_1_2``; None if it is not of that form.
-
-    SMIC's clips may be written as in its folders: ``s01_s1_ne_01`` -> ``smic/s01/s01_ne_01``.
-    """
-    subject, _, clip = stem.partition("_")
-    spelled = subject_of(subject)
-    if not spelled or not _CLIP_NAME.fullmatch(clip):
-        return None
-    if spelled[0] == "smic":
-        clip = _SMIC_CLIP.sub(lambda found: f"s{int(found[1]):02}", clip, count=1)
-    return f"{spelled[0]}/{spelled[1]}/{clip}"
 
 
 def png_names(folder: str | Path) -> list[str]:
@@ -162,7 +130,7 @@ def list_tree(root: Path) -> Listing:
         folds.append(Fold(subject, test, train, root / name / "u_test", root / name / "u_train"))
     tested = check_folds(root, folds, listing.problems, owner="the tree's", test="u_test")
     for clip_id, (label, file) in tested.items():
-        listing.add(make_clip(clip_id, label), root, file)
+        listing.add(make_clip(clip_id, LABELS[label]), root, file)
     return listing
 
 
@@ -252,21 +220,10 @@ def _clip(row: Row, problems: list[Problem]) -> tuple[str | None, Clip | None]:
     elif spelled and spelled[0] != dataset:
         what = f"subject {subject!r} is spelled as in {spelled[0]}, the dataset is {dataset}"
         problems.append(Problem(row.at(), what, "correct one of them"))
-    if not _CLIP_NAME.fullmatch(name):
+    if not is_clip_name(name):
         what = f"{name!r} is not a clip's name"
         problems.append(Problem(row.at("clip"), what, "use letters, digits, '_', '-' and '.'"))
     if label not in LABELS:
         problems.append(Problem(row.at("label"), f"{label!r} is not a label", labels_remedy()))
     clip_id = f"{spelled[0]}/{spelled[1]}/{name}" if spelled else None
-    return clip_id, make_clip(clip_id, label) if clip_id and len(problems) == before else None
-
-
-def make_clip(clip_id: str, label: str) -> Clip:
-    """Make the clip of an id and a label (a key of ``LABELS``)."""
-    dataset, subject, name = clip_id.split("/")
-    return Clip(dataset, f"{dataset}/{subject}", name, LABELS[label])
-
-
-def labels_remedy() -> str:
-    """Say which labels there are."""
-    return "labels are " + ", ".join(f"{number} ({name})" for number, name in LABELS.items())
+    return clip_id, make_clip(clip_id, LABELS[label]) if clip_id and len(problems) == before else None

@@ -22,14 +22,14 @@ from pathlib import Path
 from types import ModuleType
 
 from mer_data.datasets import casme, casme2, casme_sq
-from mer_data.datasets.common import Report, entries, find_clip, find_sheet, sheet_and_root, subject_folders
+from mer_data.datasets.common import Report, entries, find_clip, open_sheet, subject_folders
 from mer_data.datasets.intervals import read_number
 from mer_data.frames import inside, list_frames, pick
 from mer_data.imported import Imported
 from mer_data.imports.foreign import notes_on
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
-from mer_data.sheets import Row, read_sheet
+from mer_data.sheets import Row
 
 SHEET = "combined_3class.csv"
 COLUMNS = {
@@ -83,8 +83,7 @@ def read(sources: Sequence[Path]) -> Imported:
     BadInput
         With all that is wrong with the list and the frames, row by row.
     """
-    named, root = sheet_and_root(sources)
-    sheet = read_sheet(named, COLUMNS) if named else find_sheet(root, COLUMNS, {}, SHEET)
+    sheet, root = open_sheet(sources, COLUMNS, {}, SHEET)
     reader = _Reader(root)
     clips = tuple(clip for clip in map(reader.read, sheet.rows) if clip)
     raise_all(reader.report.problems)

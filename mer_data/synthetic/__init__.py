@@ -23,6 +23,7 @@ from mer_data.synthetic.offtanet import make_offtanet
 from mer_data.synthetic.samm import make_samm
 from mer_data.synthetic.samm_lv import make_samm_lv
 from mer_data.synthetic.smic import make_smic, make_smic_nir, make_smic_vis
+from mer_data.synthetic.smic_e import make_smic_e, make_smic_e_nir, make_smic_e_vis
 from mer_data.synthetic.twin import TRUTH, ClipTruth, Field, Progress, planted_flow, read_truth
 
 __all__ = (
@@ -30,8 +31,7 @@ __all__ = (
     "ClipTruth", "Field", "Progress", "make_casme2", "planted_flow", "read_truth",
 )  # fmt: skip
 
-# A function (dest, *, subjects, clips, seed, size=..., length=..., progress=None) for each format. The defaults of
-# subjects and clips are those of the real dataset.
+# By format; each is a MakeTwin, and callers may leave any option out.
 TWINS: Mapping[str, Callable[..., None]] = {
     "casme": make_casme,
     "casme2": make_casme2,
@@ -43,6 +43,9 @@ TWINS: Mapping[str, Callable[..., None]] = {
     "smic": make_smic,
     "smic_vis": make_smic_vis,
     "smic_nir": make_smic_nir,
+    "smic_e": make_smic_e,
+    "smic_e_vis": make_smic_e_vis,
+    "smic_e_nir": make_smic_e_nir,
     "mmew": make_mmew,
     "4dme": make_fourdme,
     "dfme": make_dfme,

@@ -10,19 +10,16 @@ Clips have different numbers of frames, which begin at 8 or 9, so that their ord
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.files import write_json
 from mer_data.problems import BadInput, Problem
 from mer_data.synthetic.casting import ClipTruth
-from mer_data.synthetic.published import picture, plan_published
-from mer_data.synthetic.twin import TRUTH, Progress, _appearing, _random, _write
+from mer_data.synthetic.published import LABELS, picture, plan_published
+from mer_data.synthetic.twin import Progress, new_twin, of_one_size, random_state, write_image
 
-_LABELS = {"negative": 0, "positive": 1, "surprise": 2}
 _MAP = (256, 14, 14)
 
 
@@ -38,44 +35,32 @@ def make_aman(
     length: tuple[int, int] = (10, 16),
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of AMAN's maps and magnified frames, and ``truth.json``.
+    """Write a twin of AMAN's maps and magnified frames, and ``truth.json``; see :class:`~.twin.MakeTwin`.
 
-    A clip takes about ``frames * factors * 0.2`` megabytes. The same arguments give the same bytes. The folder appears
-    when it is complete.
+    A clip takes about ``frames * factors * 0.2`` megabytes.
 
     Parameters
     ----------
-    dest
-        A folder that does not exist or is empty.
+    dest, seed, length, progress
+        As in every twin.
     subjects, clips
-        How many of the published list's, which has 68 and 442; every subject has at least one clip.
-    seed
-        Another seed draws other faces, motions, intervals and maps.
+        How many of the published list's, which has 68 and 442.
     frames
         The fewest frames of a clip; some clips have one or two more. AMAN's have about 11.
     factors
         How many magnifications, from 2.0 to 12.0. AMAN's have about 9.
     size
         Width and height of the magnified frames in pixels.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
 
     Raises
     ------
     BadInput
-        If `dest` is in use, the published list has not as many subjects or clips, or there are no frames or factors.
+        As every twin, or if there are no frames or factors.
     """
-    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise BadInput(Problem(str(dest), "exists and is not empty", "name a new folder"))
     if min(frames, factors) < 1:
         raise BadInput(Problem(str(dest), f"{frames} frames and {factors} factors", "at least one of each"))
-    planned = [
-        replace(truth, width=size[0], height=size[1]) for truth in plan_published(subjects, clips, seed, size, length)
-    ]
-    with _appearing(dest) as folder:
-        write_json(folder / TRUTH, {"format": "aman", "seed": seed, "clips": [asdict(truth) for truth in planned]})
+    planned = of_one_size(plan_published(subjects, clips, seed, size, length), size)
+    with new_twin(dest, "aman", planned, seed) as folder:
         for position, truth in enumerate(planned):
             _write_clip(folder, truth, seed, frames + position % 3, factors, first=8 + position % 2)
             if progress:
@@ -83,9 +68,9 @@ def make_aman(
 
 
 def _write_clip(folder: Path, truth: ClipTruth, seed: int, frames: int, factors: int, first: int) -> None:
-    label = _LABELS[truth.emotion]
-    pattern = _random(seed, "pattern", truth.emotion).random(_MAP, np.float32)
-    rng = _random(seed, truth.id, "maps")
+    label = LABELS[truth.emotion]
+    pattern = random_state(seed, "pattern", truth.emotion).random(_MAP, np.float32)
+    rng = random_state(seed, truth.id, "maps")
     sizes = np.linspace(2, 12, factors).round(2).tolist()
     for frame in range(frames):
         amount = (frame + 1) / frames
@@ -95,7 +80,7 @@ def _write_clip(folder: Path, truth: ClipTruth, seed: int, frames: int, factors:
         np.save(path, maps)
         for factor in sizes:
             image = folder / "images" / truth.subject / truth.name / str(first + frame) / f"{factor}.jpg"
-            _write(image, picture(truth, seed, amount * factor))
+            write_image(image, picture(truth, seed, amount * factor))
 
 
 def _maps(rng: np.random.Generator, pattern: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -7,22 +7,18 @@ at random and only have the right form: bins that 4 neighbours never reach are e
 from __future__ import annotations
 
 import struct
-from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.files import write_json
-from mer_data.problems import BadInput, Problem
 from mer_data.synthetic import motion
 from mer_data.synthetic.casting import ClipTruth
-from mer_data.synthetic.published import CLIPS, SUBJECTS, picture, plan_published
-from mer_data.synthetic.twin import TRUTH, Progress, _appearing, _random, _write
+from mer_data.synthetic.published import CLIPS, LABELS, SUBJECTS, picture, plan_published
+from mer_data.synthetic.twin import Progress, new_twin, random_state, write_image
 
 STEPS, APEX_STEP, CELLS = 64, 32, 8
-_LABELS = {"negative": 0, "positive": 1, "surprise": 2}
 _HEADER = b"MATLAB 5.0 MAT-file, written by a twin".ljust(116)
 _BINS, _USED_BY_FOUR = 59, 12
 
@@ -39,42 +35,19 @@ def make_atn(
 ) -> None:
     """Write a twin of ATN's data: apex crops, points, eight features in MATLAB files, and ``truth.json``.
 
-    The same arguments give the same bytes. The folder appears when it is complete.
-
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many of the published list's; every subject has at least one clip.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of the smallest crop in pixels; the largest is 1.21 times as large.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the published list has not as many subjects or clips.
+    Subjects and clips are chosen from the published list; otherwise see :class:`~.twin.MakeTwin`.
     """
-    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise BadInput(Problem(str(dest), "exists and is not empty", "name a new folder"))
     planned = plan_published(subjects, clips, seed, size, length)
-    with _appearing(dest) as folder:
-        write_json(folder / TRUTH, {"format": "atn", "seed": seed, "clips": [asdict(truth) for truth in planned]})
+    with new_twin(dest, "atn", planned, seed) as folder:
         data = folder / "Data"
         data.mkdir()
         # CRLF, and a blank line at the end.
-        lines = [f"{crop_name(truth)} {_LABELS[truth.emotion]}\r\n" for truth in planned]
+        lines = [f"{crop_name(truth)} {LABELS[truth.emotion]}\r\n" for truth in planned]
         (data / "Apex_Cropped_images.txt").write_bytes("".join([*lines, "\r\n"]).encode())
         with (data / "OpticalFlowFeatureData.txt").open("wb") as text:
             for position, truth in enumerate(planned):
                 grey = truth.dataset == "samm"
-                _write(data / "Apex_Cropped_images" / crop_name(truth), picture(truth, seed, 1.0, grey=grey))
+                write_image(data / "Apex_Cropped_images" / crop_name(truth), picture(truth, seed, 1.0, grey=grey))
                 text.write(_block(truth, position).encode())
                 _write_mats(data, truth, seed)
                 if progress:
@@ -146,7 +119,7 @@ def _block(truth: ClipTruth, position: int) -> str:
 
 def _write_mats(data: Path, truth: ClipTruth, seed: int) -> None:
     """Write a clip's eight MATLAB files."""
-    rng = _random(seed, truth.id, "lbp-top")
+    rng = random_state(seed, truth.id, "lbp-top")
     field = _cells(truth, 16)
     for length, columns in ((10, 9), (64, 64)):
         for count in (4, 8):

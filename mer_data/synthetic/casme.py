@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mer_data.synthetic.twin import Casting, ClipTruth, Progress, draw, plan, share_out
+from mer_data.synthetic.twin import ClipTruth, Profile, Progress, draw, numbered, plan
 from mer_data.synthetic.workbook import units_cell, write_workbook
 
 SHEET = "casme.xlsx"
@@ -38,6 +38,22 @@ _SHAPE_SHARES = np.array((141, 22, 11, 9, 4, 2)) / 189
 _WRONG = 8  # frames by which a planted mistake in the sheet is off
 
 
+def _name(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    """Draw a name in one of the shapes that CASME has; no two are of one video."""
+    return str(rng.choice(_SHAPES, p=_SHAPE_SHARES)).format(number, *rng.integers(1, 10, 2))
+
+
+PROFILE = Profile(
+    dataset="casme",
+    people=numbered("sub{:02}"),
+    proportions=PROPORTIONS,
+    always=ALWAYS,
+    names=_name,
+    first=(20, 139),
+    units=_UNITS,
+)
+
+
 def make_casme(
     dest: Path,
     *,
@@ -48,49 +64,14 @@ def make_casme(
     length: tuple[int, int] = (8, 40),
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of CASME: sheet, cropped frames, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
+    """Write a twin of CASME: sheet, cropped frames, and ``truth.json``; see :class:`~.twin.MakeTwin`.
 
     Planted: frame numbers padded for half of the subjects, blank columns, clips of one name, apex plateaus, an onset
     and an offset that disagree with the folder, and ``Thumbs.db``.
-
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many; every subject has at least one clip. Emotions have CASME's proportions.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of the smallest crop in pixels; the largest is 1.21 times as large.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the numbers make no dataset.
     """
-    casting = Casting(
-        dataset="casme",
-        subjects=[f"sub{number:02}" for number in range(1, subjects + 1)],
-        emotions=share_out(PROPORTIONS, clips, ALWAYS),
-        names=_name,
-        first=(20, 139),
-        length=length,
-        size=size,
-        units=_UNITS,
-    )
-    planned = _repeat_a_name(plan(casting, seed))
+    planned = _repeat_a_name(plan(PROFILE.casting(subjects, clips, size, length), seed))
     frame_file = partial(_frame_file, unpadded=(subjects + 1) // 2)
     draw(dest, planned, frame_file, partial(_write_rest, planned), seed=seed, progress=progress)
-
-
-def _name(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
-    """Draw a name in one of the shapes that CASME has; no two are of one video."""
-    return str(rng.choice(_SHAPES, p=_SHAPE_SHARES)).format(number, *rng.integers(1, 10, 2))
 
 
 def _repeat_a_name(planned: Sequence[ClipTruth]) -> list[ClipTruth]:

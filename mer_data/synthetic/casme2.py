@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import xlsxwriter
 
-from mer_data.synthetic.twin import Casting, ClipTruth, Progress, draw, plan, share_out
+from mer_data.synthetic.twin import ClipTruth, Profile, Progress, draw, numbered, plan
+from mer_data.synthetic.workbook import units_cell, write_worksheets
 
 SHEET = "CASME2-coding-20140508.xlsx"
 HEADER = (
@@ -36,6 +35,23 @@ _SHAPES = ("EP{:02}_{:02}", "EP{:02}_{:02}f", "EP{:02}_{:02}_01", "EP{:02}_{}", 
 _SHAPE_SHARES = (0.69, 0.27, 0.02, 0.01, 0.01)
 
 
+def _name(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    """Draw a name in one of the shapes that CASME II has; no two are of one video."""
+    return str(rng.choice(_SHAPES, p=_SHAPE_SHARES)).format(number, rng.integers(1, 10))
+
+
+PROFILE = Profile(
+    dataset="casme2",
+    people=numbered("sub{:02}"),
+    proportions=PROPORTIONS,
+    always=ALWAYS,
+    names=_name,
+    first=(20, 159),
+    units=_UNITS,
+    without_apex=0.02,
+)
+
+
 def make_casme2(
     dest: Path,
     *,
@@ -46,46 +62,8 @@ def make_casme2(
     length: tuple[int, int] = (24, 110),
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of CASME II: sheet, cropped frames, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
-
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many; every subject has at least one clip. Emotions have CASME II's proportions, and from four
-        clips on there are some of each of the three classes.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of the smallest crop in pixels; the largest is 1.21 times as large. The real ones
-        begin at (231, 282).
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the numbers make no dataset.
-    """
-    write(dest, plan(casting(subjects, clips, size, length), seed), seed=seed, progress=progress)
-
-
-def casting(subjects: int, clips: int, size: tuple[int, int], length: tuple[int, int]) -> Casting:
-    """CASME II's people, names and proportions."""
-    return Casting(
-        dataset="casme2",
-        subjects=[f"sub{number:02}" for number in range(1, subjects + 1)],
-        emotions=share_out(PROPORTIONS, clips, ALWAYS),
-        names=_name,
-        first=(20, 159),
-        length=length,
-        size=size,
-        units=_UNITS,
-        without_apex=0.02,
-    )
+    """Write a twin of CASME II: sheet, cropped frames, and ``truth.json``; see :class:`~.twin.MakeTwin`."""
+    write(dest, plan(PROFILE.casting(subjects, clips, size, length), seed), seed=seed, progress=progress)
 
 
 def write(dest: Path, planned: Sequence[ClipTruth], *, seed: int, progress: Progress | None = None) -> None:
@@ -93,25 +71,15 @@ def write(dest: Path, planned: Sequence[ClipTruth], *, seed: int, progress: Prog
     draw(dest, planned, _frame_file, partial(_write_sheet, planned), seed=seed, progress=progress)
 
 
-def _name(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
-    """Draw a name in one of the shapes that CASME II has; no two are of one video."""
-    return str(rng.choice(_SHAPES, p=_SHAPE_SHARES)).format(number, rng.integers(1, 10))
-
-
 def _frame_file(truth: ClipTruth, number: int) -> str:
     return f"Cropped/{truth.subject}/{truth.name}/reg_img{number}.jpg"
 
 
 def _write_sheet(planned: Sequence[ClipTruth], folder: Path) -> None:
-    workbook = xlsxwriter.Workbook(folder / SHEET)
-    workbook.set_properties({"created": datetime(2014, 5, 8)})  # else every run gives other bytes
-    sheet = workbook.add_worksheet()
-    sheet.write_row(0, 0, HEADER)
-    for row, truth in enumerate(planned, start=1):
-        apex = truth.apex if truth.apex_in_sheet else "/"
-        units = int(truth.action_units) if truth.action_units.isdigit() else truth.action_units
-        sheet.write_string(row, 0, truth.subject.removeprefix("sub"))
-        sheet.write_row(row, 1, (truth.name, "", truth.onset, apex, truth.offset, "", units, truth.emotion))
-    workbook.add_worksheet()
-    workbook.add_worksheet()
-    workbook.close()
+    rows = [_row(truth) for truth in planned]
+    write_worksheets(folder / SHEET, {"Sheet1": [HEADER, *rows], "Sheet2": [], "Sheet3": []})
+
+
+def _row(truth: ClipTruth) -> tuple[object, ...]:
+    frames = (truth.onset, truth.apex if truth.apex_in_sheet else "/", truth.offset)
+    return (truth.subject.removeprefix("sub"), truth.name, "", *frames, "", units_cell(truth), truth.emotion)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mer_data.synthetic.casme import shift
 from mer_data.synthetic.casme_sq import one_after_the_other
-from mer_data.synthetic.twin import Casting, ClipTruth, Progress, draw, plan, share_out
+from mer_data.synthetic.twin import ClipTruth, Profile, Progress, draw, numbered, plan
 from mer_data.synthetic.workbook import units_cell, write_worksheets
 
 SHEET_A, SHEET_C = "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx", "CAS(ME)3_part_C_ME.xlsx"
@@ -50,6 +50,38 @@ _VIDEOS = "abcdefghijklm"
 _WORDS = {"sadness": "sad", "happiness": "happy"}
 
 
+def _count(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    return str(number)
+
+
+def _video_and_number(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    """Draw the video; the clip is renamed by it and the onset when that is final. One video ``j`` there always is."""
+    video = "j" if (subject, number) == ("spNO.1", 1) else str(rng.choice(list(_VIDEOS[:5])))
+    return f"{video}@{number}"
+
+
+PROFILE_A = Profile(
+    dataset="casme3a",
+    people=lambda people: [f"spNO.{number}" for number in _PEOPLE_A[:people]],
+    proportions=PROPORTIONS_A,
+    always=ALWAYS_A,
+    names=_video_and_number,
+    first=(5, 120),
+    units={emotion: tuple(texts) for emotion, texts in _UNITS_A.items()},
+    without_apex=55 / 860,
+)
+PROFILE_C = Profile(
+    dataset="casme3c",
+    people=numbered("c{:02}"),
+    proportions=PROPORTIONS_C,
+    always=ALWAYS_C,
+    names=_count,
+    first=(100, 9000),
+    units=_UNITS_C,
+    without_apex=1.0,
+)
+
+
 def make_casme3a(
     dest: Path,
     *,
@@ -60,43 +92,12 @@ def make_casme3a(
     length: tuple[int, int] = (8, 40),
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of part A: sheets, frames, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
+    """Write a twin of part A: sheets, frames, and ``truth.json``; see :class:`~.twin.MakeTwin`.
 
     Planted: several clips in one video, an apex that equals the onset, an onset of 0 without such a frame, a missing
     offset, a missing frame, ``J`` for ``j``, ``Others`` for ``others``, depth images, and a sheet of all expressions.
-
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many; every subject has at least one clip. Emotions have the proportions of part A.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of the smallest frame in pixels; the largest is 1.21 times as large.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the numbers make no dataset.
     """
-    casting = Casting(
-        dataset="casme3a",
-        subjects=[f"spNO.{number}" for number in _PEOPLE_A[: max(subjects, 0)]],
-        emotions=share_out(PROPORTIONS_A, clips, ALWAYS_A),
-        names=_video_and_number,
-        first=(5, 120),
-        length=length,
-        size=size,
-        units={emotion: tuple(texts) for emotion, texts in _UNITS_A.items()},
-        without_apex=55 / 860,
-    )
-    planned = _plan_quirks(plan(casting, seed))
+    planned = _plan_quirks(plan(PROFILE_A.casting(subjects, clips, size, length), seed))
     draw(dest, planned, _frame_file_a, partial(_write_rest_a, planned), seed=seed, progress=progress)
     # The camera dropped a frame that is neither the first, the apex nor the last of its clip.
     last = planned[-1]
@@ -115,49 +116,12 @@ def make_casme3c(
     length: tuple[int, int] = (8, 40),
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of part C: sheet, frames, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
+    """Write a twin of part C: sheet, frames, and ``truth.json``; see :class:`~.twin.MakeTwin`.
 
     Planted: no apex, action units with commas of two kinds, one too many and ``13?``.
-
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many; every subject has at least one clip. Emotions have the proportions of part C.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of the smallest frame in pixels; the largest is 1.21 times as large.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the numbers make no dataset.
     """
-    casting = Casting(
-        dataset="casme3c",
-        subjects=[f"c{number:02}" for number in range(1, subjects + 1)],
-        emotions=share_out(PROPORTIONS_C, clips, ALWAYS_C),
-        names=_count,
-        first=(100, 9000),
-        length=length,
-        size=size,
-        units=_UNITS_C,
-        without_apex=1.0,
-    )
-    planned = plan(casting, seed)
+    planned = plan(PROFILE_C.casting(subjects, clips, size, length), seed)
     draw(dest, planned, _frame_file_c, partial(_write_sheet_c, planned), seed=seed, progress=progress)
-
-
-def _video_and_number(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
-    """Draw the video; the clip is renamed by it and the onset when that is final. One video ``j`` there always is."""
-    video = "j" if (subject, number) == ("spNO.1", 1) else str(rng.choice(list(_VIDEOS[:5])))
-    return f"{video}@{number}"
 
 
 def _plan_quirks(planned: Sequence[ClipTruth]) -> list[ClipTruth]:
@@ -205,10 +169,6 @@ def _write_rest_a(planned: Sequence[ClipTruth], folder: Path) -> None:
         depth.mkdir(parents=True, exist_ok=True)
         data = cv2.imencode(".png", np.full((8, 8), 700, np.uint16))[1].tobytes()
         (depth / f"{truth.onset}.png").write_bytes(data)
-
-
-def _count(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
-    return str(number)
 
 
 def _frame_file_c(truth: ClipTruth, number: int) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mer_data.synthetic.casme import shift
-from mer_data.synthetic.twin import Casting, ClipTruth, Progress, draw, plan, share_out
+from mer_data.synthetic.twin import ClipTruth, Profile, Progress, draw, plan
 from mer_data.synthetic.workbook import write_worksheets
 
 WORKBOOK, BLINKS = "CAS(ME)^2code_final.xlsx", "CAS(ME)^2blink-code.xlsx"
@@ -43,6 +43,23 @@ _FRAME_NAMES = ("img{}", "img{:03}", "img_{}")  # one for each subject in turn; 
 Tree = Literal["cropped", "rawpic"]
 
 
+def _name(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    """Draw the video that was watched, and count; what was shown does not depend on it."""
+    return f"{rng.choice(list(STIMULI))}_{number}"
+
+
+PROFILE = Profile(
+    dataset="casme_sq",
+    people=lambda people: [f"s{number}" for number in FOLDERS[:people]],
+    proportions=PROPORTIONS,
+    always=ALWAYS,
+    names=_name,
+    first=(20, 60),
+    units=_UNITS,
+    without_apex=0.1,
+)
+
+
 def make_casme_sq(
     dest: Path,
     *,
@@ -54,53 +71,16 @@ def make_casme_sq(
     tree: Tree = "cropped",
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of CAS(ME)^2: workbooks, frames, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
+    """Write a twin of CAS(ME)^2: workbooks, frames, and ``truth.json``; see :class:`~.twin.MakeTwin`.
 
     Planted: no header, macro-expressions, an apex or an offset of 0, clip names that tell nothing of the emotion,
-    codes that lost their zeros, frame names of three kinds, and a workbook of blinks.
-
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many; every subject has at least one clip. Emotions have the proportions of CAS(ME)^2.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of the smallest face in pixels; the largest is 1.21 times as large.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    tree
-        ``cropped``: cut samples of faces. ``rawpic``: videos, of which there are only the frames around the clips.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the numbers make no dataset.
+    codes that lost their zeros, frame names of three kinds, and a workbook of blinks. `tree` is ``cropped`` for cut
+    samples of faces, or ``rawpic`` for videos, of which there are only the frames around the clips.
     """
-    casting = Casting(
-        dataset="casme_sq",
-        subjects=[f"s{number}" for number in FOLDERS[: max(subjects, 0)]],
-        emotions=share_out(PROPORTIONS, clips, ALWAYS),
-        names=_name,
-        first=(20, 60),
-        length=length,
-        size=size,
-        units=_UNITS,
-        without_apex=0.1,
-    )
-    planned = _without_an_offset(one_after_the_other(plan(casting, seed)))
+    planned = _without_an_offset(one_after_the_other(plan(PROFILE.casting(subjects, clips, size, length), seed)))
     around = 3 if tree == "rawpic" else 0
     frame_file, write = partial(_frame_file, tree=tree), partial(_write_workbooks, planned)
     draw(dest, planned, frame_file, write, seed=seed, before=around, after=around, progress=progress)
-
-
-def _name(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
-    """Draw the video that was watched, and count; what was shown does not depend on it."""
-    return f"{rng.choice(list(STIMULI))}_{number}"
 
 
 def one_after_the_other(planned: Sequence[ClipTruth]) -> list[ClipTruth]:

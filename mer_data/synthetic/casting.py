@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mer_data.problems import BadInput, Problem
 from mer_data.synthetic import motion
+
+Names = Callable[[np.random.Generator, str, str, int], str]
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,65 @@ class Casting:
     dataset: str
     subjects: Sequence[str]
     emotions: Mapping[str, int]
-    names: Callable[[np.random.Generator, str, str, int], str]
+    names: Names
     first: tuple[int, int]
     length: tuple[int, int]
     size: tuple[int, int]
     units: Mapping[str, Sequence[str]]
     without_apex: float = 0.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What all twins of a dataset have in common, whatever their size.
+
+    Attributes
+    ----------
+    dataset, names, first, units, without_apex
+        As in :class:`Casting`.
+    people
+        Gives the canonical names of that many subjects.
+    proportions, always
+        Clips per emotion in the real dataset, and the emotions that even a small twin has; see :func:`share_out`.
+    """
+
+    dataset: str
+    people: Callable[[int], Sequence[str]]
+    proportions: Mapping[str, int]
+    always: Sequence[str]
+    names: Names
+    first: tuple[int, int]
+    units: Mapping[str, Sequence[str]]
+    without_apex: float = 0.0
+
+    def casting(self, subjects: int, clips: int, size: tuple[int, int], length: tuple[int, int]) -> Casting:
+        """So many people and clips of this dataset; `size` and `length` are those of :class:`Casting`."""
+        return Casting(
+            dataset=self.dataset,
+            subjects=self.people(max(subjects, 0)),
+            emotions=share_out(self.proportions, clips, self.always),
+            names=self.names,
+            first=self.first,
+            length=length,
+            size=size,
+            units=self.units,
+            without_apex=self.without_apex,
+        )
+
+
+def numbered(pattern: str, first: int = 1, without: Collection[int] = ()) -> Callable[[int], list[str]]:
+    """Name people by their numbers, from `first` on: ``numbered("sub{:02}")(2)`` is ``["sub01", "sub02"]``."""
+
+    def people(many: int) -> list[str]:
+        numbers = (number for number in itertools.count(first) if number not in without)
+        return [pattern.format(number) for number in itertools.islice(numbers, many)]
+
+    return people
+
+
+def of_one_size(planned: Iterable[ClipTruth], size: tuple[int, int]) -> list[ClipTruth]:
+    """Give all clips frames of one width and height."""
+    return [replace(truth, width=size[0], height=size[1]) for truth in planned]
 
 
 def share_out(proportions: Mapping[str, int], clips: int, always: Sequence[str]) -> dict[str, int]:

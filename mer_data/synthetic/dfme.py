@@ -7,14 +7,13 @@ padded to five digits, with context before the onset and after the offset.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mer_data.datasets.dfme import CODES, RATES, SHEETS, TREES
-from mer_data.synthetic.twin import Casting, ClipTruth, Progress, draw, plan, share_out
+from mer_data.synthetic.twin import ClipTruth, Profile, Progress, draw, numbered, of_one_size, plan, share_out
 from mer_data.synthetic.workbook import apex_cell, write_workbook
 
 HEADER = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Emotion", "EmotionId", "Fps", "AU")
@@ -37,6 +36,21 @@ _UNITS = {
 _CONTEXT = 4  # frames before the onset and after the offset
 
 
+def _name(_: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    return f"{subject}_{number:02}"
+
+
+PROFILE = Profile(
+    dataset="dfme",
+    people=numbered("sub{:04}"),
+    proportions=PROPORTIONS,
+    always=ALWAYS,
+    names=_name,
+    first=(_CONTEXT, _CONTEXT),
+    units=_UNITS,
+)
+
+
 def make_dfme(
     dest: Path,
     *,
@@ -47,43 +61,11 @@ def make_dfme(
     length: tuple[int, int] = (12, 40),
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of DFME: sheets, grey frames, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
-
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many in all; every subject has at least one clip. Subjects are shared out to the three parts, emotions
-        to the clips, by DFME's proportions. From four clips on there are some of each of the three classes.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of all frames in pixels; the real ones are of 1024x768.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the numbers make no dataset.
-    """
-    names = [f"sub{number:04}" for number in range(1, subjects + 1)]
-    casting = Casting(
-        dataset="dfme",
-        subjects=names,
-        emotions=share_out(PROPORTIONS, clips, ALWAYS),
-        names=_name,
-        first=(_CONTEXT, _CONTEXT),
-        length=length,
-        size=size,
-        units=_UNITS,
-    )
-    planned = [replace(truth, width=size[0], height=size[1]) for truth in plan(casting, seed)]
+    """Write a twin of DFME: sheets, grey frames, and ``truth.json``; see :class:`~.twin.MakeTwin`."""
+    casting = PROFILE.casting(subjects, clips, size, length)
+    planned = of_one_size(plan(casting, seed), size)
     counts = share_out(SUBJECTS, subjects, tuple(SUBJECTS))
-    parts = dict(zip(names, (part for part, count in counts.items() for _ in range(count)), strict=True))
+    parts = dict(zip(casting.subjects, (part for part, count in counts.items() for _ in range(count)), strict=True))
     draw(
         dest,
         planned,
@@ -100,10 +82,6 @@ def make_dfme(
 def rate_of(truth: ClipTruth) -> int:
     """Frames per second of a planted clip; it changes from subject to subject."""
     return RATES[truth.face % len(RATES)]
-
-
-def _name(_: np.random.Generator, subject: str, emotion: str, number: int) -> str:
-    return f"{subject}_{number:02}"
 
 
 def _frame_file(parts: Mapping[str, str], truth: ClipTruth, number: int) -> str:

@@ -6,20 +6,16 @@ The pictures are those of the planted motion.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from mer_data.files import write_json
-from mer_data.problems import BadInput, Problem
 from mer_data.synthetic import motion
 from mer_data.synthetic.casting import ClipTruth
 from mer_data.synthetic.coloured import coloured, png, puzzled
-from mer_data.synthetic.published import CLIPS, SUBJECTS, plan_published
-from mer_data.synthetic.twin import TRUTH, Progress, _appearing
+from mer_data.synthetic.published import CLIPS, LABELS, SUBJECTS, plan_published
+from mer_data.synthetic.twin import Progress, new_twin
 
 LISTS = "data/MEGC2019/v_cde_flow"
 HOME = "/home/somebody/Dual-ATME"  # where the lists say that all is
-LABELS = {"negative": 0, "positive": 1, "surprise": 2}
 # Clips that the published lists give each other's class.
 EXCHANGED = {"samm/006/006_5_9": "negative", "samm/006/006_5_11": "surprise"}
 _CODES = {"casme2": 0, "samm": 1, "smic": 2}
@@ -39,33 +35,13 @@ def make_dual_atme(
     """Write a twin of Dual-ATME's data: the lists, both pictures of every clip, and ``truth.json``.
 
     Planted: absolute paths of another computer, the apex before the onset in the names, underscores in frame names,
-    databases numbered unlike elsewhere, and the two exchanged labels, if those clips are among the chosen.
+    databases numbered unlike elsewhere, and the two exchanged labels, if those clips are among the chosen. The
+    pictures are squares of half the shorter side of `size`, at which the flow is worked out.
 
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many of the published list's; every subject has at least one clip.
-    seed
-        Another seed draws other motions and intervals.
-    size
-        Width and height at which the flow is worked out; the pictures are squares of half the shorter one.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the published list has not as many subjects or clips.
+    Subjects and clips are chosen from the published list; otherwise see :class:`~.twin.MakeTwin`.
     """
-    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise BadInput(Problem(str(dest), "exists and is not empty", "name a new folder"))
     planned = plan_published(subjects, clips, seed, size, length)
-    with _appearing(dest) as folder:
-        write_json(folder / TRUTH, {"format": "dual_atme", "seed": seed, "clips": [asdict(truth) for truth in planned]})
+    with new_twin(dest, "dual_atme", planned, seed) as folder:
         _write_lists(folder / LISTS, planned)
         for done, truth in enumerate(planned, start=1):
             flow = motion.flow(truth.bumps, truth.drift, *size)

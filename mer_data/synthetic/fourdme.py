@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mer_data.datasets.fourdme import CATEGORIES, MIXED, SHEET, TREES
-from mer_data.synthetic.twin import Casting, ClipTruth, Progress, draw, plan, share_out
+from mer_data.synthetic.twin import ClipTruth, Profile, Progress, draw, numbered, plan
 from mer_data.synthetic.workbook import apex_cell, write_workbook
 
 EXTRAS = "4DME_Labelling_Micro_extras_release v1.xlsx"
@@ -45,6 +45,22 @@ _FROM_ONE = 9  # one clip in so many has its frames counted from 1,
 _START = 3000  # and in the sheet from about here
 
 
+def _name(_: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    return f"{subject}_1st_{number:03}_01_1"
+
+
+PROFILE = Profile(
+    dataset="4dme",
+    people=numbered("S{:02}"),
+    proportions=PROPORTIONS,
+    always=ALWAYS,
+    names=_name,
+    first=(30, 900),
+    units=_UNITS,
+    without_apex=0.02,
+)
+
+
 def make_fourdme(
     dest: Path,
     *,
@@ -55,45 +71,10 @@ def make_fourdme(
     length: tuple[int, int] = (8, 34),
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of 4DME: sheets, grey crops, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
-
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many; every subject has at least one clip. From four clips on there are some of each of the three classes.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of the smallest crop in pixels; the largest is 1.21 times as large.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the numbers make no dataset.
-    """
-    casting = Casting(
-        dataset="4dme",
-        subjects=[f"S{number:02}" for number in range(1, subjects + 1)],
-        emotions=share_out(PROPORTIONS, clips, ALWAYS),
-        names=_name,
-        first=(30, 900),
-        length=length,
-        size=size,
-        units=_UNITS,
-        without_apex=0.02,
-    )
-    planned = [_from_one(truth) if _is_cut(n) else truth for n, truth in enumerate(plan(casting, seed))]
+    """Write a twin of 4DME: sheets, grey crops, and ``truth.json``; see :class:`~.twin.MakeTwin`."""
+    drawn = plan(PROFILE.casting(subjects, clips, size, length), seed)
+    planned = [_from_one(truth) if _is_cut(n) else truth for n, truth in enumerate(drawn)]
     draw(dest, planned, _frame_file, partial(_write_rest, planned), seed=seed, grey=True, progress=progress)
-
-
-def _name(_: np.random.Generator, subject: str, emotion: str, number: int) -> str:
-    return f"{subject}_1st_{number:03}_01_1"
 
 
 def _frame_file(truth: ClipTruth, number: int) -> str:

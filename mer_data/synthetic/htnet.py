@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 
-from mer_data.files import write_json
-from mer_data.problems import BadInput, Problem
 from mer_data.synthetic import motion
 from mer_data.synthetic.casting import ClipTruth
 from mer_data.synthetic.coloured import coloured, png
-from mer_data.synthetic.published import CLIPS, SUBJECTS, picture, plan_published
-from mer_data.synthetic.twin import TRUTH, Progress, _appearing, _write
+from mer_data.synthetic.published import CLIPS, LABELS, SUBJECTS, picture, plan_published
+from mer_data.synthetic.twin import Progress, new_twin, of_one_size, write_image
 
 SHEET = "combined_3_class2_for_optical_flow.csv"
 HEADER = ("dataset", "sub", "filename_o", "label", "apex", "imagename", "sub_filename")
 MAPS, TREE, APEXES = "STSNet_whole_norm_u_v_os", "three_norm_u_v_os", "combined_datasets_whole"
-LABELS = {"negative": 0, "positive": 1, "surprise": 2}
 _MAP, _CROP = 28, 224
 
 
@@ -38,38 +34,18 @@ def make_htnet(
     """Write a twin of HTNet's data: the sheet, ``datasets`` with maps, folds and apex crops, and ``truth.json``.
 
     Planted: a blank before ``.png``, label folders that are absent where nobody has the label, SMIC's clips spelled
-    ``s1_ne_01`` in the names of the crops alone, and columns without a value.
+    ``s1_ne_01`` in the names of the crops alone, and columns without a value. Flow is worked out at `size` and reduced
+    to 28×28; apex crops have 224×224. No file tells an interval.
 
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many of the published list's; every subject has at least one clip.
-    seed
-        Another seed draws other faces and motions.
-    size
-        Width and height at which the flow is worked out before it is reduced to 28×28; apex crops have 224×224.
-    length
-        The least and the greatest distance from onset to offset in frames, for the truth: no file here tells it.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the published list has not as many subjects or clips.
+    Subjects and clips are chosen from the published list; otherwise see :class:`~.twin.MakeTwin`.
     """
-    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise BadInput(Problem(str(dest), "exists and is not empty", "name a new folder"))
-    planned = [replace(t, width=_CROP, height=_CROP) for t in plan_published(subjects, clips, seed, size, length)]
-    with _appearing(dest) as folder:
-        write_json(folder / TRUTH, {"format": "htnet", "seed": seed, "clips": [asdict(truth) for truth in planned]})
+    planned = of_one_size(plan_published(subjects, clips, seed, size, length), (_CROP, _CROP))
+    with new_twin(dest, "htnet", planned, seed) as folder:
         _write_sheet(folder / SHEET, planned)
         maps: dict[str, bytes] = {}
         for done, truth in enumerate(planned, start=1):
             maps[truth.id] = png(coloured(motion.flow(truth.bumps, truth.drift, *size), _MAP))
-            _write(folder / "datasets" / APEXES / crop_name(truth), picture(truth, seed, 1.0))
+            write_image(folder / "datasets" / APEXES / crop_name(truth), picture(truth, seed, 1.0))
             if progress:
                 progress(done, len(planned))
         _write_maps(folder / "datasets", planned, maps)

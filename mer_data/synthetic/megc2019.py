@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from mer_data.composites import published
-from mer_data.problems import BadInput, Problem
 from mer_data.synthetic import casme2, samm, smic
 from mer_data.synthetic.casting import ClipTruth, plan_named, share_out
-from mer_data.synthetic.twin import Progress
+from mer_data.synthetic.published import PROFILES
+from mer_data.synthetic.twin import Progress, refuse_in_use
 
 __all__ = ("FOLDERS", "LEFT_OUT", "make_megc2019")
 
@@ -50,7 +50,6 @@ _EMOTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     },
     "smic": {"negative": ("negative",), "positive": ("positive",), "surprise": ("surprise",)},
 }
-_PROPORTIONS = {"casme2": casme2.PROPORTIONS, "samm": samm.PROPORTIONS, "smic": smic.PROPORTIONS}
 
 
 def make_megc2019(
@@ -83,8 +82,7 @@ def make_megc2019(
     BadInput
         If `dest` is in use, or the numbers make no dataset.
     """
-    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise BadInput(Problem(str(dest), "exists and is not empty", "name a new folder"))
+    refuse_in_use(dest)
     plans = _plans(seed, size, length)
     total, before = sum(map(len, plans.values())), 0
     for dataset, planned in plans.items():
@@ -95,14 +93,12 @@ def make_megc2019(
 
 def _plans(seed: int, size: tuple[int, int], length: tuple[int, int]) -> dict[str, list[ClipTruth]]:
     """Plan the clips of each dataset."""
-    roles = {dataset: _roles(dataset, seed) for dataset in FOLDERS}
-    people = {dataset: len({subject for subject, _ in clips}) for dataset, clips in roles.items()}
-    castings = {
-        "casme2": casme2.casting(people["casme2"], len(roles["casme2"]), size, length),
-        "smic": smic.casting("smic", 1, people["smic"], smic.PROPORTIONS, size, length),
-        "samm": samm.casting("samm", people["samm"], len(roles["samm"]), size, length),
-    }
-    return {dataset: plan_named(castings[dataset], roles[dataset], seed) for dataset in FOLDERS}
+    plans = {}
+    for dataset in FOLDERS:
+        roles = _roles(dataset, seed)
+        people = len({subject for subject, _ in roles})
+        plans[dataset] = plan_named(PROFILES[dataset].casting(people, len(roles), size, length), roles, seed)
+    return plans
 
 
 def _roles(dataset: str, seed: int) -> dict[tuple[str, str], str]:
@@ -112,7 +108,7 @@ def _roles(dataset: str, seed: int) -> dict[tuple[str, str], str]:
     roles = {_key(clip_id): emotion for clip_id, emotion in LEFT_OUT.items() if _is_of(dataset, clip_id)}
     for label, words in _EMOTIONS[dataset].items():
         alike = [key for key, other in classes.items() if other == label]
-        counts = share_out({word: _PROPORTIONS[dataset][word] for word in words}, len(alike), words)
+        counts = share_out({word: PROFILES[dataset].proportions[word] for word in words}, len(alike), words)
         drawn = rng.permutation([word for word, count in counts.items() for _ in range(count)]).tolist()
         roles |= dict(zip(alike, drawn, strict=True))
     return roles

@@ -8,7 +8,6 @@ with the names of clips; frames that go on after the offset.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import cv2
 import numpy as np
 
 from mer_data.datasets.mmew import SHEET, TREES
-from mer_data.synthetic.twin import Casting, ClipTruth, Progress, draw, plan, share_out
+from mer_data.synthetic.twin import ClipTruth, Profile, Progress, draw, numbered, of_one_size, plan
 from mer_data.synthetic.workbook import apex_cell, units_cell, write_workbook
 
 HEADER = (
@@ -44,6 +43,22 @@ _START = 700  # which are about so much larger
 _CAPITAL = 5  # one clip in so many has a capital letter in its emotion
 
 
+def _name(_: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    return f"{subject}-{_INDEX[emotion]:02}-{number:03}"
+
+
+PROFILE = Profile(
+    dataset="mmew",
+    people=numbered("S{:02}"),
+    proportions=PROPORTIONS,
+    always=ALWAYS,
+    names=_name,
+    first=(1, 1),
+    units=_UNITS,
+    without_apex=0.05,
+)
+
+
 def make_mmew(
     dest: Path,
     *,
@@ -54,46 +69,9 @@ def make_mmew(
     length: tuple[int, int] = (20, 80),
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of MMEW: sheet, cropped frames, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
-
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many; every subject has at least one clip. Emotions have MMEW's proportions, and from four clips on
-        there are some of each of the three classes.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of all crops in pixels.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the numbers make no dataset.
-    """
-    casting = Casting(
-        dataset="mmew",
-        subjects=[f"S{number:02}" for number in range(1, subjects + 1)],
-        emotions=share_out(PROPORTIONS, clips, ALWAYS),
-        names=_name,
-        first=(1, 1),
-        length=length,
-        size=size,
-        units=_UNITS,
-        without_apex=0.05,
-    )
-    planned = [replace(truth, width=size[0], height=size[1]) for truth in plan(casting, seed)]
+    """Write a twin of MMEW: sheet, cropped frames, and ``truth.json``; see :class:`~.twin.MakeTwin`."""
+    planned = of_one_size(plan(PROFILE.casting(subjects, clips, size, length), seed), size)
     draw(dest, planned, _frame_file, partial(_write_rest, planned), seed=seed, after=_AFTER, progress=progress)
-
-
-def _name(_: np.random.Generator, subject: str, emotion: str, number: int) -> str:
-    return f"{subject}-{_INDEX[emotion]:02}-{number:03}"
 
 
 def _frame_file(truth: ClipTruth, number: int) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
-from mer_data.composites import published
-from mer_data.problems import BadInput, Problem
 from mer_data.synthetic.casting import Casting, plan_named
+from mer_data.synthetic.published import by_clips, deal
 from mer_data.synthetic.twin import ClipTruth, Progress, draw
 
 SHEET = "combined_3class.csv"
@@ -37,28 +35,12 @@ def make_offtanet(
     Names and classes are those of the published list ``casmes``. Planted: a caret in the name of a folder, frame
     numbers that are not padded, frame names of three kinds, subjects of CAS(ME)^2 as bare numbers, no offsets.
 
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many of the list's; every subject has at least one clip.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of the smallest crop in pixels; the largest is 1.21 times as large.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, the list has not as many subjects or clips, or the numbers make no dataset.
+    Subjects and clips are chosen from the published list; otherwise see :class:`~.twin.MakeTwin`.
     """
     planned: list[ClipTruth] = []
-    for dataset, roles in _choose(subjects, clips).items():
+    # The person with most clips of each dataset, then the second of each.
+    people = [one for rank in zip_longest(*by_clips(_LIST).values()) for one in rank if one][: max(subjects, 0)]
+    for dataset, roles in deal(_LIST, people, subjects, clips).items():
         casting = Casting(
             dataset=dataset,
             subjects=sorted({subject for subject, _ in roles}),
@@ -71,29 +53,6 @@ def make_offtanet(
         )
         planned += plan_named(casting, roles, seed)
     draw(dest, planned, _frame_file, partial(_write_list, planned), seed=seed, progress=progress)
-
-
-def _choose(subjects: int, clips: int) -> dict[str, dict[tuple[str, str], str]]:
-    """Choose clips of the list: by dataset, subject and name to class; the people with most clips of each dataset."""
-    owned: defaultdict[str, defaultdict[str, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
-    for clip_id, label in published(_LIST).items():
-        dataset, subject, name = clip_id.split("/")
-        owned[dataset][subject].append((name, label))
-    ranked = [
-        [(dataset, subject, own) for subject, own in sorted(people.items(), key=lambda item: -len(item[1]))]
-        for dataset, people in owned.items()
-    ]
-    people = [person for rank in zip_longest(*ranked) for person in rank if person][: max(subjects, 0)]
-    # Everybody's first clip, then everybody's second, so that nobody is left without one.
-    rounds = zip_longest(*([(dataset, subject, *clip) for clip in own] for dataset, subject, own in people))
-    picked = [clip for turn in rounds for clip in turn if clip][: max(clips, 0)]
-    if not 1 <= subjects == len(people) <= clips == len(picked):
-        what = f"{subjects} subjects, {clips} clips cannot be drawn"
-        raise BadInput(Problem(_LIST, what, f"{len(people)} subjects of the list have {len(picked)} clips"))
-    roles: dict[str, dict[tuple[str, str], str]] = {dataset: {} for dataset in owned}
-    for dataset, subject, name, label in picked:
-        roles[dataset][subject, name] = label
-    return {dataset: own for dataset, own in roles.items() if own}
 
 
 def _subject(truth: ClipTruth) -> str:

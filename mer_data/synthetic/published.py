@@ -7,21 +7,27 @@ for. Names and classes are those of the list; a twin of all 442 clips makes the 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mer_data.composites import published
 from mer_data.problems import BadInput, Problem
-from mer_data.synthetic import casme2, faces, motion, samm, smic
+from mer_data.synthetic import casme2, motion, samm, smic
 from mer_data.synthetic.casting import ClipTruth, plan_named, share_out
-from mer_data.synthetic.twin import _random
+from mer_data.synthetic.twin import draw_face, to_pixels, warp
 
 SUBJECTS, CLIPS = 68, 442
+LABELS = {"negative": 0, "positive": 1, "surprise": 2}
+PROFILES = {"casme2": casme2.PROFILE, "smic": smic.PROFILE, "samm": samm.PROFILE}
 _LIST = "megc2019"
+
+Roles = dict[tuple[str, str], str]  # subject and name of a clip to its class
+# A dataset, a subject of it, and that person's clips with their classes.
+Person = tuple[str, str, Sequence[tuple[str, str]]]
 
 
 def plan_published(
@@ -34,52 +40,53 @@ def plan_published(
     BadInput
         If the list has not as many clips of as many people, or the numbers make no dataset.
     """
-    chosen = _choose(subjects, clips)
+    ranked = by_clips(_LIST)
+    shares = share_out({dataset: len(owned) for dataset, owned in ranked.items()}, subjects, tuple(ranked))
+    people = [person for dataset, owned in ranked.items() for person in owned[: shares[dataset]]]
     planned: list[ClipTruth] = []
-    for dataset, roles in chosen.items():
-        people = sorted({subject for subject, _ in roles})
-        count = len(people)
-        castings = {
-            "casme2": casme2.casting(count, len(roles), size, length),
-            "smic": smic.casting("smic", 1, count, smic.PROPORTIONS, size, length),
-            "samm": samm.casting("samm", count, len(roles), size, length),
-        }
+    for dataset, roles in deal(_LIST, people, subjects, clips).items():
+        casting = PROFILES[dataset].casting(0, len(roles), size, length)
         # The crops' names tell an apex for every clip; SMIC's is the middle frame.
-        casting = replace(castings[dataset], subjects=people, without_apex=1.0 if dataset == "smic" else 0.0)
+        apex = 1.0 if dataset == "smic" else 0.0
+        casting = replace(casting, subjects=sorted({subject for subject, _ in roles}), without_apex=apex)
         planned += plan_named(casting, roles, seed)
     return planned
 
 
 def picture(truth: ClipTruth, seed: int, amount: float, *, grey: bool = False) -> npt.NDArray[np.uint8]:
     """Draw a clip's face moved by `amount` times the motion at its apex, uint8 ``[H, W, 3]`` (BGR) or ``[H, W, 1]``."""
-    face = faces.face(_random(seed, truth.dataset, truth.face), truth.width, truth.height)
-    if grey:
-        face = np.asarray(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)[..., None], np.float32)
     grid = motion.grid(truth.width, truth.height)
     moved = motion.bumps_at(truth.bumps, grid) + motion.drift_of(truth.drift, truth.width)
-    source = grid - np.float32(amount) * moved
-    frame = cv2.remap(face, source[0], source[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    return np.rint(np.clip(frame.reshape(face.shape), 0, 255)).astype(np.uint8)
+    return to_pixels(warp(draw_face(truth, seed, grey=grey), grid - np.float32(amount) * moved))
 
 
-def _choose(subjects: int, clips: int) -> dict[str, dict[tuple[str, str], str]]:
-    """Choose clips of the list: by dataset, subject and name to class."""
-    by_person: defaultdict[str, defaultdict[str, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
-    for clip_id, label in published(_LIST).items():
+def by_clips(list_name: str) -> dict[str, list[Person]]:
+    """List the people of a published list by dataset, those with the most clips first."""
+    owned: defaultdict[str, defaultdict[str, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
+    for clip_id, label in published(list_name).items():
         dataset, subject, name = clip_id.split("/")
-        by_person[dataset][subject].append((name, label))
-    shares = share_out({dataset: len(owned) for dataset, owned in by_person.items()}, subjects, tuple(by_person))
-    people = []
-    for dataset, owned in by_person.items():
-        most = sorted(owned.items(), key=lambda item: -len(item[1]))[: shares[dataset]]
-        people += [(dataset, subject, own) for subject, own in most]
+        owned[dataset][subject].append((name, label))
+    return {
+        dataset: [(dataset, *one) for one in sorted(people.items(), key=lambda item: -len(item[1]))]
+        for dataset, people in owned.items()
+    }
+
+
+def deal(list_name: str, people: Sequence[Person], subjects: int, clips: int) -> dict[str, Roles]:
+    """Choose so many clips of these people, as evenly as they go, by dataset.
+
+    Raises
+    ------
+    BadInput
+        If the people are not as many as was asked, or have not as many clips.
+    """
     # Everybody's first clip, then everybody's second: so nobody is left without one.
     rounds = zip_longest(*([(dataset, subject, *clip) for clip in own] for dataset, subject, own in people))
-    picked = [clip for turn in rounds for clip in turn if clip][:clips]
+    picked = [clip for turn in rounds for clip in turn if clip][: max(clips, 0)]
     if not 1 <= subjects == len(people) <= clips == len(picked):
-        what = f"{subjects} subjects and {clips} clips cannot be chosen from its {SUBJECTS} and {CLIPS}"
-        raise BadInput(Problem(_LIST, what, f"of {len(people)} subjects there are {len(picked)} clips at the most"))
-    roles: dict[str, dict[tuple[str, str], str]] = {dataset: {} for dataset in shares if shares[dataset]}
+        what = f"{subjects} subjects and {clips} clips cannot be drawn from it"
+        raise BadInput(Problem(list_name, what, f"of {len(people)} subjects there are {len(picked)} clips at the most"))
+    roles: dict[str, Roles] = {dataset: {} for dataset, _, _ in people}
     for dataset, subject, name, label in picked:
         roles[dataset][subject, name] = label
     return roles

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import xlsxwriter
 
-from mer_data.synthetic.twin import Casting, ClipTruth, Progress, draw, plan, share_out
+from mer_data.synthetic.twin import ClipTruth, Profile, Progress, draw, numbered, plan
+from mer_data.synthetic.workbook import write_worksheets
 
 SHEET = "SAMM_Micro_FACS_Codes_v2.xlsx"
 HEADER = (
@@ -40,7 +39,23 @@ UNITS = {
     "fear": ("20", "1+4+20"),
     "sadness": ("15", "1+15", "17"),
 }
-_ABSENT = frozenset({8, 27, 29})  # numbers of people without a micro-expression
+
+
+def _name(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    return f"{subject}_{rng.integers(1, 8)}_{number}"
+
+
+PROFILE = Profile(
+    dataset="samm",
+    # The others have no micro-expression.
+    people=numbered("{:03}", first=6, without=(8, 27, 29)),
+    proportions=PROPORTIONS,
+    always=ALWAYS,
+    names=_name,
+    first=(200, 5600),
+    units={emotion: [text.strip() for text in texts] for emotion, texts in UNITS.items()},
+    without_apex=0.02,
+)
 
 
 def make_samm(
@@ -53,33 +68,12 @@ def make_samm(
     length: tuple[int, int] = (24, 110),
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of SAMM: sheet, cropped grey frames, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
+    """Write a twin of SAMM: sheet, cropped grey frames, and ``truth.json``; see :class:`~.twin.MakeTwin`.
 
     Planted: 13 rows of text above the header, subjects as numbers and as texts, apex -1, frame numbers of four and of
     five digits, frame names with and without the subject, and ``Thumbs.db``.
-
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many; every subject has at least one clip. Emotions have SAMM's proportions, and from four clips on there
-        are some of each of the three classes.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of the smallest crop in pixels; the largest is 1.21 times as large.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the numbers make no dataset.
     """
-    write(dest, plan(casting("samm", subjects, clips, size, length), seed), seed=seed, progress=progress)
+    write(dest, plan(PROFILE.casting(subjects, clips, size, length), seed), seed=seed, progress=progress)
 
 
 def write(dest: Path, planned: Sequence[ClipTruth], *, seed: int, progress: Progress | None = None) -> None:
@@ -87,46 +81,23 @@ def write(dest: Path, planned: Sequence[ClipTruth], *, seed: int, progress: Prog
     draw(dest, planned, _frame_file, partial(_write_rest, planned), seed=seed, grey=True, progress=progress)
 
 
-def casting(dataset: str, subjects: int, clips: int, size: tuple[int, int], length: tuple[int, int]) -> Casting:
-    """SAMM's people, names and proportions, which the long videos have too."""
-    numbers = [number for number in range(6, subjects + 6 + len(_ABSENT)) if number not in _ABSENT][:subjects]
-    return Casting(
-        dataset=dataset,
-        subjects=[f"{number:03}" for number in numbers],
-        emotions=share_out(PROPORTIONS, clips, ALWAYS),
-        names=_name,
-        first=(200, 5600),
-        length=length,
-        size=size,
-        units={emotion: [text.strip() for text in texts] for emotion, texts in UNITS.items()},
-        without_apex=0.02,
-    )
-
-
 def write_sheet(path: Path, planned: Sequence[ClipTruth]) -> None:
     """Write SAMM's sheet ``MICRO_ONLY`` with the text above its header."""
-    workbook = xlsxwriter.Workbook(path)
-    workbook.set_properties({"created": datetime(2018, 12, 15)})  # else every run gives other bytes
-    sheet = workbook.add_worksheet("MICRO_ONLY")
-    sheet.write_column(0, 0, TEXT)
-    sheet.write_row(len(TEXT), 0, HEADER)
-    for position, truth in enumerate(planned):
-        apex = truth.apex if truth.apex_in_sheet else -1
-        emotion = "Other" if truth.emotion == "others" else truth.emotion.capitalize()
-        units = int(truth.action_units) if truth.action_units.isdigit() else f"{truth.action_units} "
-        row = len(TEXT) + 1 + position
-        if position % 2:
-            sheet.write_string(row, 0, truth.subject)
-        else:
-            sheet.write_number(row, 0, int(truth.subject))
-        duration = truth.offset - truth.onset + 1
-        numbers = (int(truth.name.split("_")[1]), truth.onset, apex, truth.offset, duration)
-        sheet.write_row(row, 1, (truth.name, *numbers, "Micro - 1/2", units, emotion, 7, ""))
-    workbook.close()
+    rows = [_row(position, truth) for position, truth in enumerate(planned)]
+    write_worksheets(path, {"MICRO_ONLY": [*((line,) for line in TEXT), HEADER, *rows]})
 
 
-def _name(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
-    return f"{subject}_{rng.integers(1, 8)}_{number}"
+def interval_cells(truth: ClipTruth) -> tuple[object, ...]:
+    """Inducement code, onset, apex, offset and duration, as both of SAMM's sheets have them."""
+    apex = truth.apex if truth.apex_in_sheet else -1
+    return (int(truth.name.split("_")[1]), truth.onset, apex, truth.offset, truth.offset - truth.onset + 1)
+
+
+def _row(position: int, truth: ClipTruth) -> tuple[object, ...]:
+    emotion = "Other" if truth.emotion == "others" else truth.emotion.capitalize()
+    units = int(truth.action_units) if truth.action_units.isdigit() else f"{truth.action_units} "
+    subject = truth.subject if position % 2 else int(truth.subject)
+    return (subject, truth.name, *interval_cells(truth), "Micro - 1/2", units, emotion, 7, "")
 
 
 def _frame_file(truth: ClipTruth, number: int) -> str:

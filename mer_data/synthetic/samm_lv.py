@@ -15,6 +15,8 @@ SHEET = "SAMM_LongVideos_V2_Release.xlsx"
 HEADER = (
     "Subject", "Filename", "Inducement Code", "Onset", "Apex", "Offset", "Duration", "Type", "Action Units", "Notes",
 )  # fmt: skip
+# SAMM's people, names and proportions.
+PROFILE = replace(samm.PROFILE, dataset="samm_lv")
 _TEXT_ROWS = 10
 _AROUND = 3  # frames before and after a micro-expression
 _BETWEEN = 40  # frames of a video that are not drawn
@@ -34,19 +36,9 @@ def make_samm_lv(
 
     Planted: ten rows of text above the header, no emotions, macro rows between the others, with onset 0 and apex and
     offset -1, a folder for each video with several clips, and ``Thumbs.db``. Of the videos only some frames around
-    the micro-expressions are drawn. They are not those of the twin of SAMM.
-
-    Parameters
-    ----------
-    dest, subjects, clips, seed, size, length, progress
-        As in :func:`mer_data.synthetic.samm.make_samm`.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the numbers make no dataset.
+    the micro-expressions are drawn. They are not those of the twin of SAMM. See :class:`~.twin.MakeTwin`.
     """
-    planned = _in_videos(plan(samm.casting("samm_lv", subjects, clips, size, length), seed))
+    planned = _in_videos(plan(PROFILE.casting(subjects, clips, size, length), seed))
     around = {"before": _AROUND, "after": _AROUND}
     draw(dest, planned, _frame_file, partial(_write_rest, planned), seed=seed, **around, grey=True, progress=progress)
 
@@ -88,9 +80,7 @@ def _write_sheet(path: Path, planned: Sequence[ClipTruth]) -> None:
     ]
     rows.append(HEADER)
     for truth in planned:
-        apex = truth.apex if truth.apex_in_sheet else -1
-        person, code = int(truth.subject), int(truth.name.split("_")[1])
-        numbers = (code, truth.onset, apex, truth.offset, truth.offset - truth.onset + 1)
-        rows.append((person, f"{truth.name}_m", code, 0, -1, -1, -1, "Macro", "12", "began before the recording"))
+        person, numbers = int(truth.subject), samm.interval_cells(truth)
+        rows.append((person, f"{truth.name}_m", numbers[0], 0, -1, -1, -1, "Macro", "12", "began before the recording"))
         rows.append((person, truth.name, *numbers, "Micro - 1/2", truth.action_units, ""))
     write_workbook(path, rows)

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
 
-from mer_data.synthetic.twin import Casting, ClipTruth, Progress, draw, plan, share_out
+from mer_data.synthetic.twin import ClipTruth, Profile, Progress, draw, numbered, plan
 
 # Clips per emotion among the 164 of HS, and among the 71 of VIS and of NIR.
 PROPORTIONS = {"negative": 70, "positive": 51, "surprise": 43}
@@ -20,6 +19,28 @@ _CODES = {"negative": "ne", "positive": "po", "surprise": "sur"}
 _WITHOUT = frozenset({7, 10, 16, 17})  # numbers of people without a micro-expression
 _STARTS = (70_000, 550_000, 1_030_000, 17_580_000)  # numbers of five (padded to six) to eight digits, by subject
 _GAP_EVERY = 20  # one clip in so many lacks a frame
+
+
+def _name(_: np.random.Generator, subject: str, emotion: str, number: int) -> str:
+    """Name a clip for now; see :func:`named_by_emotion`."""
+    return f"{subject}_{_CODES[emotion]}_{number:04}"
+
+
+PROFILE = Profile(
+    dataset="smic",
+    people=numbered("s{:02}", without=_WITHOUT),
+    proportions=PROPORTIONS,
+    always=tuple(_CODES),
+    names=_name,
+    first=(0, 29_999),
+    units={},
+    without_apex=1.0,
+)
+# The slow cameras were only there for the last ten people.
+PROFILE_VIS = replace(
+    PROFILE, dataset="smic_vis", people=numbered("s{:02}", first=11, without=_WITHOUT), proportions=PROPORTIONS_SLOW
+)
+PROFILE_NIR = replace(PROFILE_VIS, dataset="smic_nir")
 
 
 def make_smic(
@@ -32,33 +53,12 @@ def make_smic(
     length: tuple[int, int] = (10, 57),
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of SMIC-HS: cropped frames and ``truth.json``, no sheet; see :func:`mer_data.synthetic.twin.draw`.
+    """Write a twin of SMIC-HS: cropped frames and ``truth.json``, no sheet; see :class:`~.twin.MakeTwin`.
 
     Planted: subjects and clips without the zero (``s1``, ``s1_ne_01``), ``.bmp``, frame numbers of six to eight
     digits, a clip in twenty without its last frame but one, folders ``non_micro`` and ``Thumbs.db``.
-
-    Parameters
-    ----------
-    dest
-        A folder that does not exist or is empty.
-    subjects, clips
-        How many; every subject has at least one clip. Emotions have SMIC's proportions.
-    seed
-        Another seed draws other faces, motions and intervals.
-    size
-        Width and height of the smallest crop in pixels; the largest is 1.21 times as large.
-    length
-        The least and the greatest distance from onset to offset in frames; at least 4.
-    progress
-        Called with the clips done and the clips in all.
-
-    Raises
-    ------
-    BadInput
-        If `dest` is in use, or the numbers make no dataset.
     """
-    cast = casting("smic", 1, subjects, share_out(PROPORTIONS, clips, tuple(PROPORTIONS)), size, length)
-    write(dest, "HS", plan(cast, seed), seed=seed, progress=progress)
+    write(dest, "HS", _plan(PROFILE, subjects, clips, size, length, seed), seed=seed, progress=progress)
 
 
 def make_smic_vis(
@@ -72,8 +72,7 @@ def make_smic_vis(
     progress: Progress | None = None,
 ) -> None:
     """Write a twin of SMIC-VIS, whose subjects begin with ``s11``; otherwise as :func:`make_smic`."""
-    cast = casting("smic_vis", 11, subjects, share_out(PROPORTIONS_SLOW, clips, tuple(_CODES)), size, length)
-    write(dest, "VIS", plan(cast, seed), seed=seed, progress=progress)
+    write(dest, "VIS", _plan(PROFILE_VIS, subjects, clips, size, length, seed), seed=seed, progress=progress)
 
 
 def make_smic_nir(
@@ -87,37 +86,24 @@ def make_smic_nir(
     progress: Progress | None = None,
 ) -> None:
     """Write a twin of SMIC-NIR, grey; otherwise as :func:`make_smic_vis`."""
-    cast = casting("smic_nir", 11, subjects, share_out(PROPORTIONS_SLOW, clips, tuple(_CODES)), size, length)
-    write(dest, "NIR", plan(cast, seed), seed=seed, progress=progress)
+    write(dest, "NIR", _plan(PROFILE_NIR, subjects, clips, size, length, seed), seed=seed, progress=progress)
 
 
-def casting(
-    dataset: str, first: int, subjects: int, emotions: dict[str, int], size: tuple[int, int], length: tuple[int, int]
-) -> Casting:
-    """SMIC's people and names; `first` is the least number of a person."""
-    numbers = islice((number for number in count(first) if number not in _WITHOUT), max(subjects, 0))
-    return Casting(
-        dataset=dataset,
-        subjects=[f"s{number:02}" for number in numbers],
-        emotions=emotions,
-        names=_Names(),
-        first=(0, 29_999),
-        length=length,
-        size=size,
-        units={},
-        without_apex=1.0,
-    )
+def _plan(
+    profile: Profile, subjects: int, clips: int, size: tuple[int, int], length: tuple[int, int], seed: int
+) -> list[ClipTruth]:
+    return named_by_emotion(plan(profile.casting(subjects, clips, size, length), seed))
 
 
-class _Names:
-    """Counts the clips of a subject by emotion, from 1."""
-
-    def __init__(self) -> None:
-        self._given: Counter[tuple[str, str]] = Counter()
-
-    def __call__(self, rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
-        self._given[subject, emotion] += 1
-        return f"{subject}_{_CODES[emotion]}_{self._given[subject, emotion]:02}"
+def named_by_emotion(planned: Sequence[ClipTruth]) -> list[ClipTruth]:
+    """Count the clips of a subject by emotion, from 1, as their names do."""
+    given: Counter[tuple[str, str]] = Counter()
+    named = []
+    for truth in planned:
+        given[truth.subject, truth.emotion] += 1
+        count = given[truth.subject, truth.emotion]
+        named.append(replace(truth, name=f"{truth.subject}_{_CODES[truth.emotion]}_{count:02}"))
+    return named
 
 
 def write(
@@ -138,7 +124,7 @@ def write(
     progress
         Called with the clips done and the clips in all.
     """
-    planned = _renumbered(planned)
+    planned = renumbered(planned)
     gaps = frozenset(truth.id for truth in planned[::_GAP_EVERY])
     frame_file = partial(_frame_file, camera, gaps)
     draw(
@@ -152,7 +138,7 @@ def write(
     )
 
 
-def _renumbered(planned: Sequence[ClipTruth]) -> list[ClipTruth]:
+def renumbered(planned: Sequence[ClipTruth]) -> list[ClipTruth]:
     """Let each subject's recording begin at a number of its own."""
     moved = []
     for truth in planned:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -26,16 +27,61 @@ import numpy.typing as npt
 from mer_data.files import beside, read, write_json
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.synthetic import faces, motion
-from mer_data.synthetic.casting import Casting, ClipTruth, plan, share_out
+from mer_data.synthetic.casting import Casting, ClipTruth, Profile, numbered, of_one_size, plan, share_out
 from mer_data.synthetic.motion import Field
 
 __all__ = (
-    "TRUTH", "Casting", "ClipTruth", "Field", "FrameFile", "Progress",
-    "draw", "plan", "planted_flow", "read_truth", "share_out",
+    "TRUTH", "Casting", "ClipTruth", "Field", "FrameFile", "MakeTwin", "Profile", "Progress",
+    "draw", "draw_face", "new_twin", "numbered", "of_one_size", "plan", "planted_flow", "random_state", "read_truth",
+    "refuse_in_use", "share_out", "to_pixels", "warp", "write_image",
 )  # fmt: skip
 
 Progress = Callable[[int, int], None]
 FrameFile = Callable[[ClipTruth, int], str]
+
+
+class MakeTwin(Protocol):
+    """Writes a twin of a dataset in the layout of the real one, with ``truth.json``.
+
+    The same arguments give the same bytes. The folder appears when it is complete.
+
+    Parameters
+    ----------
+    dest
+        A folder that does not exist or is empty.
+    subjects, clips
+        How many; every subject has at least one clip. The defaults are those of the real dataset, and so are the
+        proportions of the emotions. From four clips on there are some of each of the three classes, where the dataset
+        has them.
+    seed
+        Another seed draws other faces, motions and intervals.
+    size
+        Width and height of the smallest picture in pixels; the largest is 1.21 times as large, unless the dataset has
+        one size only.
+    length
+        The least and the greatest distance from onset to offset in frames; at least 4.
+    progress
+        Called with the clips done and the clips in all.
+
+    Raises
+    ------
+    BadInput
+        If `dest` is in use, or the numbers make no dataset.
+    """
+
+    def __call__(
+        self,
+        dest: Path,
+        *,
+        subjects: int = ...,
+        clips: int = ...,
+        seed: int = 0,
+        size: tuple[int, int] = ...,
+        length: tuple[int, int] = ...,
+        progress: Progress | None = None,
+    ) -> None:
+        """Write it; the class tells the parameters."""
+
 
 TRUTH = "truth.json"
 _NOISE = 1.0  # standard deviation, in grey levels
@@ -86,12 +132,9 @@ def draw(
     ValueError
         If frame numbers would be negative, or two frames would be one file.
     """
-    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise BadInput(Problem(str(dest), "exists and is not empty", "name a new folder"))
+    refuse_in_use(dest)
     _check(plan, frame_file, before, after)
-    with _appearing(dest) as folder:
-        document = {"format": plan[0].dataset, "seed": seed, "clips": [asdict(truth) for truth in plan]}
-        write_json(folder / TRUTH, document)
+    with new_twin(dest, plan[0].dataset, plan, seed) as folder:
         write_sheets(folder)
         draw_clip = partial(_draw_clip, folder, frame_file, seed=seed, before=before, after=after, grey=grey)
         workers = min(os.cpu_count() or 1, 8, len(plan))
@@ -139,13 +182,33 @@ def planted_flow(dest: Path, clip_id: str) -> Field:
     return motion.flow(truth.bumps, truth.drift, truth.width, truth.height)
 
 
+def refuse_in_use(dest: Path) -> None:
+    """Refuse a place for a new twin that is taken.
+
+    Raises
+    ------
+    BadInput
+        If `dest` is a file, or a folder that is not empty.
+    """
+    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+        raise BadInput(Problem(str(dest), "exists and is not empty", "name a new folder"))
+
+
 @contextmanager
-def _appearing(dest: Path) -> Iterator[Path]:
-    """Give a folder beside `dest` that becomes `dest` when the body ends, and vanishes if the body raises."""
+def new_twin(dest: Path, format_: str, planned: Sequence[ClipTruth], seed: int) -> Iterator[Path]:
+    """Give a folder with ``truth.json`` that becomes `dest` when the body ends, and vanishes if the body raises.
+
+    Raises
+    ------
+    BadInput
+        If `dest` is in use.
+    """
+    refuse_in_use(dest)
     aside = beside(dest.absolute(), "new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
+        write_json(aside / TRUTH, {"format": format_, "seed": seed, "clips": [asdict(truth) for truth in planned]})
         yield aside
         aside.replace(dest)
     finally:
@@ -171,27 +234,42 @@ def _draw_clip(
     folder: Path, frame_file: FrameFile, truth: ClipTruth, *, seed: int, before: int, after: int, grey: bool
 ) -> None:
     """Draw the frames of one clip. Runs in a worker process."""
-    face = faces.face(_random(seed, truth.dataset, truth.face), truth.width, truth.height)
-    if grey:
-        face = np.asarray(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)[..., None], np.float32)
+    face = draw_face(truth, seed, grey=grey)
     grid = motion.grid(truth.width, truth.height)
     actions, drift = motion.bumps_at(truth.bumps, grid), motion.drift_of(truth.drift, truth.width)
-    rng = _random(seed, truth.id)
+    rng = random_state(seed, truth.id)
     for number in _numbers(truth, before, after):
         level = motion.level(truth.onset, truth.apex, truth.offset, number)
         elapsed = (min(max(number, truth.onset), truth.offset) - truth.onset) / (truth.apex - truth.onset)
-        source = grid - level * actions - elapsed * drift
-        frame = cv2.remap(face, source[0], source[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        frame = warp(face, grid - level * actions - elapsed * drift)
         noise = _NOISE * rng.standard_normal(face.shape[:2], np.float32) + level * truth.brightness
-        frame = frame.reshape(face.shape) + noise[..., None]  # OpenCV drops the axis of a single channel
-        _write(folder / frame_file(truth, number), np.rint(np.clip(frame, 0, 255)).astype(np.uint8))
+        write_image(folder / frame_file(truth, number), to_pixels(frame + noise[..., None]))
 
 
-def _random(seed: int, *key: object) -> np.random.Generator:
+def random_state(seed: int, *key: object) -> np.random.Generator:
+    """A random state of its own for each seed and key."""
     return np.random.default_rng([seed, zlib.crc32(repr(key).encode())])
 
 
-def _write(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
+def draw_face(truth: ClipTruth, seed: int, *, grey: bool) -> npt.NDArray[np.float32]:
+    """Draw the face of a clip at rest, float32 ``[H, W, 3]`` (BGR) or ``[H, W, 1]``, grey levels."""
+    face = faces.face(random_state(seed, truth.dataset, truth.face), truth.width, truth.height)
+    return np.asarray(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)[..., None], np.float32) if grey else face
+
+
+def warp(face: npt.NDArray[np.float32], source: Field) -> npt.NDArray[np.float32]:
+    """Look up each pixel of a face ``[H, W, C]`` at its place in `source`, ``[2, H, W]``: x and y in pixels."""
+    warped = cv2.remap(face, source[0], source[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(warped, np.float32).reshape(face.shape)  # OpenCV drops the axis of a single channel
+
+
+def to_pixels(levels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Round grey levels to uint8."""
+    return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
+
+
+def write_image(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
+    """Write uint8 ``[H, W, C]`` in the format of the file's suffix; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if path.suffix == ".jpg" else []
     path.write_bytes(cv2.imencode(path.suffix, pixels, options)[1].tobytes())

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-import xlsxwriter
+from by_hand import write_frames
 
-from mer_data.synthetic import HEADER, make_casme2
+from mer_data.synthetic import HEADER, PROJECT_TWINS, TWINS, make_casme2
+from mer_data.synthetic.workbook import write_workbook
 
 ROW = ("01", "EP02_01f", "", 46, 59, 86, "", "R1+L2", "surprise")
 
@@ -21,6 +21,20 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dest = tmp_path_factory.mktemp("twin") / "CASME2"
     make_casme2(dest, subjects=8, clips=48, seed=3, length=(6, 12))
     return dest
+
+
+@pytest.fixture(scope="session")
+def twin_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Small twins by format, a few people and clips each; read only."""
+
+    @cache
+    def made(format_: str) -> Path:
+        dest = tmp_path_factory.mktemp(format_) / "twin"
+        people, clips = (2, 4) if format_ in TWINS else (3, 6)
+        {**TWINS, **PROJECT_TWINS}[format_](dest, subjects=people, clips=clips, seed=1, size=(48, 52), length=(6, 8))
+        return dest
+
+    return made
 
 
 class Casme2Tree:
@@ -36,20 +50,10 @@ class Casme2Tree:
 
     def write_sheet(self, rows: Sequence[Sequence[object]], header: Sequence[str] = HEADER) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        workbook = xlsxwriter.Workbook(self.sheet)
-        sheet = workbook.add_worksheet()
-        for number, cells in enumerate([header, *rows]):
-            sheet.write_row(number, 0, cells)
-        workbook.add_worksheet()
-        workbook.close()
+        write_workbook(self.sheet, [header, *rows])
 
     def write_frames(self, clip: str, numbers: Sequence[int], tree: str = "Cropped", prefix: str = "reg_img") -> Path:
-        folder = self.root / tree / clip
-        folder.mkdir(parents=True, exist_ok=True)
-        data = cv2.imencode(".jpg", np.zeros((8, 6, 3), np.uint8))[1].tobytes()
-        for number in numbers:
-            (folder / f"{prefix}{number}.jpg").write_bytes(data)
-        return folder
+        return write_frames(self.root / tree / clip, [f"{prefix}{number}.jpg" for number in numbers])
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Licence-free twins of the published flow maps, in each of the forms they are published in."""
+"""Licence-free twins of the published flow maps in each of their forms, and what is said of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pytest
+
+from mer_data.imported import Imported
+from mer_data.imports import htnet
+from mer_data.problems import BadInput
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -147,3 +152,33 @@ FORMS: Mapping[str, Callable[[Path, list[Twin]], object]] = {
     "tree": write_tree,
     "samples": write_samples,
 }
+
+
+# Trees grow with the square of the subjects, so most tests take half a dozen.
+TWINS = make_twins(subjects=2)
+
+
+def problems_of(*sources: Path) -> tuple[str, ...]:
+    with pytest.raises(BadInput) as caught:
+        htnet.read(sources)
+    for problem in caught.value.problems:
+        assert problem.where
+        assert problem.remedy
+    return tuple(str(problem) for problem in caught.value.problems)
+
+
+def the_problem(*sources: Path) -> str:
+    problems = problems_of(*sources)
+    assert len(problems) == 1, problems
+    return problems[0]
+
+
+def assert_same(one: Imported, other: Imported) -> None:
+    assert one.clips == other.clips
+    assert one.notes == other.notes
+    (feature,), (other_feature,) = one.features, other.features
+    assert feature.spec.key() == other_feature.spec.key()
+    assert feature.origin == other_feature.origin
+    assert list(feature.arrays) == list(other_feature.arrays)
+    for clip_id, array in feature.arrays.items():
+        np.testing.assert_array_equal(array, other_feature.arrays[clip_id])

@@ -14,7 +14,7 @@ import pytest
 from mer_data import schema
 from mer_data.composites import published
 from mer_data.imports import aman, aman_files
-from mer_data.imports.reading import clip_id
+from mer_data.imports.megc2019 import clip_id
 from mer_data.problems import BadInput
 from mer_data.store import Store
 from mer_data.synthetic import read_truth

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from by_hand import write_frames, write_sheet
+from by_hand import assert_told, write_frames, write_sheet
 
 from mer_data import schema
 from mer_data.datasets import dfme
@@ -238,9 +238,7 @@ def test_all_problems_of_all_rows_are_told_together(tree: Dfme) -> None:
         f"{other}, row 3, column ApexFrame: 'soon' is not a frame number",
     ]
     found = _problems(tree.root)
-    assert len(found) == len(expected)
-    for problem, start in zip(found, expected, strict=True):
-        assert problem.startswith(start)
+    assert_told(found, expected)
 
 
 def test_no_frames_and_no_sheet(tree: Dfme) -> None:

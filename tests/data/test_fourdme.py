@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from by_hand import write_frames, write_sheet
+from by_hand import assert_told, write_frames, write_sheet
 
 from mer_data import schema
 from mer_data.datasets import fourdme
@@ -231,9 +231,7 @@ def test_all_problems_of_all_rows_are_told_together(tree: FourDme) -> None:
         f"{where} 7, column sub_ID: no folder for subject S14 in {crops}",
     ]
     found = _problems(tree)
-    assert len(found) == len(expected)
-    for problem, start in zip(found, expected, strict=True):
-        assert problem.startswith(start)
+    assert_told(found, expected)
 
 
 def test_two_folders_of_one_subject_are_a_problem(tree: FourDme) -> None:

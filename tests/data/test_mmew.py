@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from by_hand import write_frames, write_sheet
+from by_hand import assert_told, write_frames, write_sheet
 
 from mer_data import schema
 from mer_data.corrections import Correction
@@ -266,9 +266,7 @@ def test_all_problems_of_all_rows_are_told_together(tree: Mmew, tmp_path: Path) 
         f"{tree.sheet}, row 11, column Filename: no folder for clip '../../x'",
     ]
     found = _problems(tree.root)
-    assert len(found) == len(expected)
-    for problem, start in zip(found, expected, strict=True):
-        assert problem.startswith(start)
+    assert_told(found, expected)
 
 
 def test_frames_far_outside_the_folder_are_a_problem(tree: Mmew) -> None:

@@ -3,6 +3,7 @@
 import datetime
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,8 @@ TREE = st.sampled_from(["delete", "empty", "cut", "rename", "text", "folder"])
 
 
 @pytest.fixture(scope="module", params=list(TWINS))
-def twin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    dest = tmp_path_factory.mktemp(request.param) / "twin"
-    TWINS[request.param](dest, subjects=2, clips=4, seed=1, size=(48, 52), length=(6, 8))
-    return request.param, dest
+def twin(request: pytest.FixtureRequest, twin_of: Callable[[str], Path]) -> tuple[str, Path]:
+    return request.param, twin_of(request.param)
 
 
 def check(format_: str, source: Path) -> None:
@@ -97,13 +96,11 @@ def test_mutated_trees(twin: tuple[str, Path], changes: list[tuple[int, str]]) -
 
 
 @pytest.mark.parametrize("format_", PROJECT_TWINS)
-def test_mutated_trees_of_projects(format_: str, tmp_path: Path) -> None:
-    PROJECT_TWINS[format_](tmp_path / "twin", subjects=3, clips=6, seed=1)
-
+def test_mutated_trees_of_projects(format_: str, twin_of: Callable[[str], Path]) -> None:
     @QUIET
     @given(changes=st.lists(st.tuples(st.integers(0, 10**6), TREE), min_size=1, max_size=4))
     def mutated(changes: list[tuple[int, str]]) -> None:
-        copy = copy_of(tmp_path / "twin")
+        copy = copy_of(twin_of(format_))
         mutate_tree(copy, changes)
         check(format_, copy)
 

@@ -49,6 +49,29 @@ def test_leading_empty_rows_and_columns_count(tmp_path: Path) -> None:
     assert [(row.number, row["onset"]) for row in read_sheet(path, COLUMNS).rows] == [(4, "5")]
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_texts_with_any_separator(tmp_path: Path, mark: str) -> None:
+    rows = [["Subject", "AU", "Onset"], ["01", '"4,7;9"', "7"], ["02", "", "8"], ["03", "12", ""]]
+    (tmp_path / "a.csv").write_text("".join(f"{mark.join(cells)}\n" for cells in rows), encoding="utf-8-sig")
+    found = [(row["subject"], row["onset"]) for row in read_sheet(tmp_path / "a.csv", COLUMNS).rows]
+    assert found == [("01", "7"), ("02", "8"), ("03", "")]
+
+
+def test_rows_with_nothing_in_the_columns_that_were_asked_for_are_passed_over(tmp_path: Path) -> None:
+    rows = [["Subject", "Onset", "AU", "Remark"], ["01", 7, 4, ""], ["", "", "", "all by hand"], ["", "", 12, ""]]
+    path = _xlsx(tmp_path / "a.xlsx", rows)
+    assert [row.number for row in read_sheet(path, COLUMNS).rows] == [2]
+    assert [row.number for row in read_sheet(path, COLUMNS, {"units": ("AU",)}).rows] == [2, 4]
+
+
+@pytest.mark.parametrize(("third", "found"), [("Onset", "8"), ("", "8"), ("Second", "8"), ("Last", "")])
+def test_a_column_may_be_told_by_its_neighbour(tmp_path: Path, third: str, found: str) -> None:
+    path = _xlsx(tmp_path / "a.xlsx", [["Subject", "Onset", third], ["01", 7, 8]])
+    (row,) = read_sheet(path, COLUMNS, {"last": ("Last",)}, {"second": ("onset", 1), "third": ("onset", 9)}).rows
+    assert (row["onset"], row["second"], row["third"]) == ("7", found, "")
+    assert row.at("second").endswith(f"column {third or 'C'}" if found else "column second")
+
+
 def test_numbers_become_text_as_they_were_typed(tmp_path: Path) -> None:
     path = _xlsx(tmp_path / "a.xlsx", [["Subject", "Onset"], [1.0, 2.5], ["01", "1.0"], [True, None]])
     found = [(row["subject"], row["onset"]) for row in read_sheet(path, COLUMNS).rows]

@@ -1,0 +1,183 @@
+"""SMIC-E, the extended release of SMIC: its three cameras with frames before and after the micro-expressions.
+
+Li, Pfister, Huang, Zhao, Pietikäinen, "A spontaneous micro-expression database: inducement, collection and baseline",
+FG 2013, doi 10.1109/FG.2013.6553717. These are the same events as SMIC's: never count the two as different datasets.
+
+::
+
+    SMIC/SMIC-E_raw image/HS_long/SMIC-HS-E_annotation.xlsx                 any name; found by its columns
+    SMIC/SMIC-E_raw image/HS_long/SMIC-HS-E/s01/s01_ne_01/image559720.jpg   also VIS_long, NIR_long
+
+The sheet tells onset and offset but no apex. The 157 clips of HS show 164 micro-expressions: seven have a second one,
+whose onset and offset are in the two columns right of ``OffsetF``, under headers that differ between copies. Both of
+them are called ``s01_ne_01@559740`` here, by their onsets. Below the rows of data there are rows of text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mer_data.datasets.common import UNITS, loose, read_each, sheet_and_root, sheet_files, tree_below
+from mer_data.datasets.intervals import at_onset, read_number
+from mer_data.datasets.reader import NamedClipReader
+from mer_data.datasets.smic import CAMERAS, EMOTIONS, read_name, read_subject
+from mer_data.imported import ApexRule, Imported
+from mer_data.labels import read_emotion
+from mer_data.problems import BadInput, Problem
+from mer_data.sheets import Row, Sheet, read_sheet
+
+NAMES = {"HS": "smic_e", "VIS": "smic_e_vis", "NIR": "smic_e_nir"}
+SHEET = "SMIC-{}-E_annotation.xlsx"
+REQUIRED = {
+    "subject": ("Subject",),
+    "name": ("Filename",),
+    "onset": ("OnsetF", "OnsetFrame", "Onset"),
+    "offset": ("OffsetF", "OffsetFrame", "Offset"),
+}
+# Where the first and the last frame are named they are only passed over, as the columns of a second pair are not.
+OPTIONAL = {
+    **UNITS, "emotion": ("Emotion",), "apex": ("ApexF", "ApexFrame", "Apex"), "first": ("FirstF",), "last": ("LastF",),
+}  # fmt: skip
+SECOND = {"onset2": ("offset", 1), "offset2": ("offset", 2)}
+_SHORT = ("smicallcropped", "smicallraw")  # the trees of the release with short clips
+_DEPTH = 4  # SMIC/SMIC-E_raw image/HS_long/SMIC-HS-E is three below the root, and copies have HS in it
+
+
+def read_hs(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
+    """Read the high-speed camera of SMIC-E; see :func:`read`."""
+    return read("HS", sources, apex)
+
+
+def read_vis(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
+    """Read the ordinary camera of SMIC-E; see :func:`read`."""
+    return read("VIS", sources, apex)
+
+
+def read_nir(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
+    """Read the near-infrared camera of SMIC-E; see :func:`read`."""
+    return read("NIR", sources, apex)
+
+
+def read(camera: str, sources: Sequence[Path], apex: ApexRule) -> Imported:
+    """Read one camera of SMIC-E as it is distributed.
+
+    Parameters
+    ----------
+    camera
+        ``HS``, ``VIS`` or ``NIR``.
+    sources
+        The folder ``SMIC``, ``SMIC-E_raw image`` or ``HS_long``; or the sheet and a folder of frames.
+    apex
+        Where to put the apex, which SMIC does not tell.
+
+    Returns
+    -------
+    Clips in the order of the sheet, the first micro-expression of a row before the second. Frames outside the interval
+    are left alone.
+
+    Raises
+    ------
+    BadInput
+        With all that is wrong with the sheet and the frames, row by row.
+    """
+    named, root = sheet_and_root(sources)
+    tree = _find_tree(root, camera)
+    sheet = _read(named) if named else _find_sheet(tree, root, camera)
+    rows, text = _without_text(sheet.rows)
+    reader = _Reader(NAMES[camera], tree, CAMERAS[camera][1], _events(rows), apex)
+    if text:
+        reader.report.note(text[0].at(), f"{len(text)} rows of text from here on are passed over")
+    if "apex" in sheet.rows[0].headers:
+        reader.report.note(str(sheet.path), "gives apexes, which the official sheet does not; they are used")
+    else:
+        reader.report.note(str(sheet.path), "gives no apex for any clip; the middle frame is taken, or motion decides")
+    return Imported(reader.read_all(reader.rows), sheet.path, tree, tuple(reader.report.notes))
+
+
+def _find_tree(root: Path, camera: str) -> Path:
+    """Find a camera's folder of subjects; folders of the other cameras and of the short clips are passed over."""
+    others = [other for other in NAMES if other != camera]
+    skipped = {*_SHORT, *(loose(name.format(other)) for other in others for name in ("{}", "{}_long", "SMIC-{}-E"))}
+    example = f"{camera}_long/SMIC-{camera}-E/s01"
+    tree = tree_below(root, skipped, read_subject, example, _DEPTH)
+    other = next((path for path in (tree, tree.parent) if loose(path.name) in skipped), None)
+    if other:
+        raise BadInput(Problem(str(tree), f"{other.name} is not of SMIC-E's camera {camera}", f"give {example}"))
+    return tree
+
+
+def _read(path: Path) -> Sheet:
+    return read_sheet(path, REQUIRED, OPTIONAL, SECOND)
+
+
+def _find_sheet(tree: Path, root: Path, camera: str) -> Sheet:
+    """Find the sheet in the frames' folder or the nearest one above it, up to the root."""
+    problems: list[Problem] = []
+    for folder in (tree, *tree.parents):
+        found, wrong = read_each(sheet_files(folder), _read)
+        problems += wrong
+        if len(found) > 1:  # above the cameras' folders there may be one for each
+            found = [one for one in found if f"smic{camera}e".casefold() in loose(one.path.name)] or found
+        if len(found) > 1:
+            names = ", ".join(one.path.name for one in found)
+            what = f"{len(found)} sheets have the right columns: {names}"
+            raise BadInput(Problem(str(folder), what, "name the sheet to use as well as the folder"))
+        if found:
+            return found[0]
+        if folder == root:
+            break
+    example = SHEET.format(camera)
+    raise BadInput(problems or Problem(str(root), "no annotation sheet", f"put {example} there, or name the sheet too"))
+
+
+def _without_text(rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
+    """Part the rows of data from the rows of text below them, which have no number of a subject."""
+    last = max((at for at, row in enumerate(rows) if _subject(row["subject"])), default=-1)
+    return rows[: last + 1], rows[last + 1 :]
+
+
+def _subject(text: str) -> str | None:
+    """Turn ``1``, ``1.0``, ``s1`` or ``s01`` into the canonical ``s01``; None if it is none of these."""
+    number = read_number(text)
+    return read_subject(text if number is None else f"s{number}")
+
+
+def _events(rows: Iterable[Row]) -> Iterator[Row]:
+    """Give a row for every micro-expression."""
+    for row in rows:
+        yield row
+        if any(read_number(row[name]) is not None for name in SECOND):
+            second = {"onset": "onset2", "offset": "offset2"}
+            cells = {ours: row[theirs] for ours, theirs in second.items()}
+            headers = {ours: row.headers[theirs] for ours, theirs in second.items() if theirs in row.headers}
+            yield replace(row, cells={**row.cells, **cells}, headers={**row.headers, **headers})
+
+
+class _Reader(NamedClipReader):
+    """Tells the two micro-expressions of a clip apart, and checks the emotion against the clip's name."""
+
+    def __init__(self, dataset: str, tree: Path, fps: float, rows: Iterable[Row], apex: ApexRule) -> None:
+        super().__init__(dataset, tree, _subject, "1 or s01", fps, apex, read_name)
+        self.rows = list(rows)
+        self.has_apexes = any(row["apex"] for row in self.rows)
+        self._times = Counter(read_name(row["name"]) for row in self.rows)
+
+    def name(self, row: Row, subject: str) -> str:
+        return at_onset(row) if self._times[read_name(row["name"])] > 1 else row["name"]
+
+    def emotion(self, row: Row) -> str | None:
+        """The emotion of the clip's name, which the cell must agree with, if there is one."""
+        named = read_name(row["name"])
+        code = named[1].split("_")[1] if named else ""
+        emotion = next((word for word, short in EMOTIONS.items() if short == code), None)
+        if emotion is None:
+            self.report.problem(row.at("name"), f"{row['name']!r} is not a clip's name", "write it like s01_ne_01")
+        elif (told := read_emotion(row["emotion"])) and told != emotion:
+            what = f"{row['emotion']!r}, but the clip is called {row['name']}"
+            self.report.problem(row.at("emotion"), what, "correct the cell that is wrong")
+        elif row["emotion"] and not told:
+            self.report.note(row.at("emotion"), f"{row['emotion']!r} is no emotion; {emotion} of the name is used")
+        return emotion
