@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import importlib
-import inspect
 import math
 import pkgutil
+import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from mer_models.sources import digest_of_sources
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -114,6 +115,25 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Range:
+    """The values from `low` to `high` that a search may give a field of the recipe; whole numbers if both are."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError("low must be less than high")
+        if self.log and self.low <= 0:
+            raise ValueError("a logarithmic range must start above 0")
+
+
+# What a search may choose from, by field of the recipe: a range, or the values themselves.
+Space: TypeAlias = Mapping[str, Range | tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
 class InputSpec:
     """One input of a network: which channels of which feature, in which order, on which scale.
 
@@ -161,6 +181,8 @@ class FoldArrays:
         Number of test clips (a model may have no inputs).
     classes
         Number of classes.
+    keep_state
+        Whether the weights of the last epoch are wanted too.
     """
 
     train: Arrays
@@ -168,6 +190,7 @@ class FoldArrays:
     test: Arrays
     test_clips: int
     classes: int
+    keep_state: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,10 +203,13 @@ class Outcome:
         The kept epochs, ascending, counted from 1; the last is the recipe's last.
     logits
         Unnormalised scores, float32 ``[kept epochs, test clips, classes]``.
+    state
+        The network's state dict after the last epoch, as arrays; None if it was not asked for, or there is no network.
     """
 
     epochs: tuple[int, ...]
     logits: npt.NDArray[np.float32]
+    state: Mapping[str, npt.NDArray[Any]] | None = None
 
 
 class TrainingFailed(Exception):  # noqa: N818 - a result of training, not a bug
@@ -260,6 +286,8 @@ class ModelSpec:
         The part of a GPU that one fold takes, a power of two.
     instead
         Other inputs of the same shapes, tried in this order where a dataset cannot provide `inputs`.
+    space
+        What a hyper-parameter search varies, if not the usual; see :meth:`search_space`.
     """
 
     name: str
@@ -275,18 +303,28 @@ class ModelSpec:
     reference: Reference | None = None
     gpu_share: float = 0.125
     instead: tuple[tuple[InputSpec, ...], ...] = ()
+    space: Space | None = None
+
+    def search_space(self, recipe: Recipe) -> Space:
+        """What a search varies: `space`, or for a network without one, around a recipe."""
+        if self.space is not None or self.build is None:
+            return self.space or {}
+        return {
+            "lr": Range(recipe.lr / 10, recipe.lr * 10, log=True),
+            "weight_decay": tuple(sorted({0.0, 1e-4, 1e-3, recipe.weight_decay})),
+            "batch_size": tuple(sorted({max(recipe.batch_size // 2, 1), recipe.batch_size, recipe.batch_size * 2})),
+        }
 
     def code_digest(self) -> str:
         """SHA-256 of the source that decides this model's results.
 
-        That is its own module, the module of its training function, and what these import from this package;
-        comments, docstrings and layout do not count. What this module declares is part of a job's id as values.
+        That is the module that registered it, those of its network and of its training function, and what these import
+        from this package or from the user's own; comments, docstrings and layout do not count. What this module
+        declares is part of a job's id as values.
         """
         makers = [maker for maker in (self.build, self.fit) if maker is not None]
-        sources: dict[str, str] = {}
-        for maker in makers:
-            _collect_sources(maker.__module__, sources)
-        return hashlib.sha256("\0".join(sources[name] for name in sorted(sources)).encode()).hexdigest()
+        modules = [maker.__module__ for maker in makers] + [_REGISTERED_BY[self.name]] * (self.name in _REGISTERED_BY)
+        return digest_of_sources(modules, {"mer_models", modules[-1].split(".")[0]}, besides=__name__)
 
 
 @dataclass(frozen=True)
@@ -299,27 +337,9 @@ class Extractor:
     reference: Reference
 
 
-def _collect_sources(module: str, sources: dict[str, str]) -> None:
-    """Add the bare code of a module, and of the modules of this package that it imports."""
-    if module in sources or module == __name__:
-        return
-    tree = ast.parse(inspect.getsource(importlib.import_module(module)))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    sources[module] = ast.unparse(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "mer_models":
-            names = (
-                [f"{node.module}.{alias.name}" for alias in node.names]
-                if node.module == "mer_models"
-                else [node.module]
-            )
-            for name in names:
-                _collect_sources(name, sources)
-
-
 _REGISTRY: dict[str, ModelSpec] = {}
+# By model name the module that registered it: its network may come from anywhere, a partial function even.
+_REGISTERED_BY: dict[str, str] = {}
 _EXTRACTORS: dict[str, Extractor] = {}
 
 
@@ -329,11 +349,14 @@ def register(spec: ModelSpec) -> ModelSpec:
     Raises
     ------
     ValueError
-        If the name is taken.
+        If the name is taken, or cannot be part of a file's name.
     """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", spec.name):
+        raise ValueError(f"model {spec.name!r}: a name consists of letters, digits, _ and -")
     if spec.name in _REGISTRY:
         raise ValueError(f"model {spec.name} is registered twice")
     _REGISTRY[spec.name] = spec
+    _REGISTERED_BY[spec.name] = sys._getframe(1).f_globals["__name__"]
     return spec
 
 
@@ -348,10 +371,17 @@ def _import_all() -> None:
     package = Path(__file__).parent
     for module in pkgutil.iter_modules([str(package)]):
         importlib.import_module(f"mer_models.{module.name}")
+    importlib.import_module("mer_models.plugins").run_packages()
 
 
 def models() -> Mapping[str, ModelSpec]:
-    """Every registered model by name. The first call imports PyTorch."""
+    """Every registered model by name, those of installed packages included. The first call imports PyTorch.
+
+    Raises
+    ------
+    BrokenModelFile
+        If an installed package's models cannot be imported.
+    """
     _import_all()
     return dict(sorted(_REGISTRY.items()))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -68,7 +69,11 @@ def fit(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: 
     broken = ~np.isfinite(stacked).all(axis=(1, 2))
     if broken.any():
         raise TrainingFailed(f"logits are not finite after epoch {kept[int(broken.argmax())]}")
-    return Outcome(tuple(kept), stacked)
+    return Outcome(tuple(kept), stacked, _state(network) if arrays.keep_state else None)
+
+
+def _state(network: nn.Module) -> dict[str, npt.NDArray[Any]]:
+    return {key: tensor.cpu().numpy() for key, tensor in network.state_dict().items()}
 
 
 class _Step:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mer_data.problems import BadInput
+from mer_data.problems import BadInput, Problem, raise_all
+from mer_models.plugins import BrokenModelFile
 from orchestrator.console import Console
-from orchestrator.data_cli import data
+from orchestrator.data_cli import data, store_option
 
 if TYPE_CHECKING:
+    from orchestrator.config import Experiment
     from orchestrator.ledger import Ledger
     from orchestrator.plan import Plan
 
@@ -22,6 +24,13 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 _set = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Override a key of the file.")
 _out = click.option("--out", type=_FOLDER, help="Output folder; runs/NAME if not given.")
+_models = click.option(
+    "--models",
+    "model_files",
+    multiple=True,
+    metavar="FILE.py",
+    help="A file of your own that registers models; see docs/add-a-model.md.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -42,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped; the same command continues from here", err=True)
         sys.exit(130)
-    except BadInput as error:
+    except (BadInput, BrokenModelFile) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
     except OSError as error:
@@ -54,17 +63,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @mer.command()
 @click.argument("experiment")
 @_set
+@_models
 @_out
 @_json
-def run(experiment: str, changes: tuple[str, ...], out: Path | None, as_json: bool) -> int:
+def run(
+    experiment: str, changes: tuple[str, ...], model_files: tuple[str, ...], out: Path | None, as_json: bool
+) -> int:
     """Run an experiment, or what is missing of it.
 
-    EXPERIMENT is a file, or a preset: all, demo, megc2019.
+    EXPERIMENT is a file, or a preset: all, demo, megc2019. With `--set weights=true` the weights of every fold are
+    kept, for `mer predict`.
     """
-    from orchestrator import config
     from orchestrator.run import run as run_experiment
 
-    return _finished(run_experiment(config.load(experiment, changes), out, Console(json=as_json)), as_json)
+    return _finished(run_experiment(_load(experiment, changes, model_files), out, Console(json=as_json)), as_json)
 
 
 @mer.command()
@@ -83,12 +95,12 @@ def demo(out: Path | None, as_json: bool) -> int:
 @mer.command()
 @click.argument("experiment")
 @_set
-def features(experiment: str, changes: tuple[str, ...]) -> None:
+@_models
+def features(experiment: str, changes: tuple[str, ...], model_files: tuple[str, ...]) -> None:
     """Compute the features an experiment needs."""
-    from orchestrator import config
     from orchestrator.run import compute_features
 
-    compute_features(config.load(experiment, changes), Console())
+    compute_features(_load(experiment, changes, model_files), Console())
 
 
 @mer.command()
@@ -112,7 +124,7 @@ def status(out: Path, as_json: bool) -> int:
 
 @mer.command()
 @click.argument("out", type=_FOLDER)
-@click.option("--rule", help="Selection rule: last, oracle-subject, oracle-epoch. [default: the experiment's]")
+@click.option("--rule", help="Selection rule: last or inner, oracle-subject, oracle-epoch. [default: the experiment's]")
 @click.option("--partial", is_flag=True, help="Score what is there, although folds are missing.")
 @_json
 def score(out: Path, rule: str | None, partial: bool, as_json: bool) -> int:
@@ -121,10 +133,11 @@ def score(out: Path, rule: str | None, partial: bool, as_json: bool) -> int:
     Scores over all clips and per source dataset, from the stored predictions; nothing is trained.
     """
     from orchestrator import leaderboard
+    from orchestrator.scored import score_cells
 
     plan, ledger = _open(out)
     rule = leaderboard.known_rule(rule or plan.rule)
-    scored = leaderboard.score_cells(plan, ledger, partial=partial)
+    scored = score_cells(plan, ledger, partial=partial)
     document = leaderboard.score_document(plan, ledger, scored, rule)
     if as_json:
         _print(document)
@@ -140,23 +153,32 @@ def track() -> None:
 
 @track.command()
 @click.argument("out", type=_FOLDER)
-def sync(out: Path) -> None:
+@_models
+def sync(out: Path, model_files: tuple[str, ...]) -> None:
     """Rebuild the runs from the ledger."""
-    from orchestrator import leaderboard
+    from mer_models.spec import models
+    from orchestrator import plugins
     from orchestrator import track as mirror
+    from orchestrator.scored import score_cells
 
     plan, ledger = _open(out)
-    mirror.sync(plan, leaderboard.score_cells(plan, ledger, partial=True), out)
+    # The plan holds their text, but what an output folder holds is read here and never run.
+    plugins.load(model_files)
+    remedy = "give the file that registers it with --models, or install its package"
+    raise_all(Problem(str(out), f"unknown model {name}", remedy) for name in plan.recipes if name not in models())
+    mirror.sync(plan, score_cells(plan, ledger, partial=True), out)
     click.echo(mirror.ui_command(out))
 
 
 @mer.command(name="models")
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
+@_models
 @_json
-def list_models(names: tuple[str, ...], as_json: bool) -> None:
+def list_models(names: tuple[str, ...], model_files: tuple[str, ...], as_json: bool) -> None:
     """Models, inputs, published scores; the whole card of a MODEL."""
-    from orchestrator import catalogue
+    from orchestrator import catalogue, plugins
 
+    plugins.load(model_files)
     document = catalogue.models_document(names)
     if as_json:
         _print(document)
@@ -168,19 +190,66 @@ def list_models(names: tuple[str, ...], as_json: bool) -> None:
 
 @mer.command()
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
+@_models
 @_json
-def complexity(names: tuple[str, ...], as_json: bool) -> None:
+def complexity(names: tuple[str, ...], model_files: tuple[str, ...], as_json: bool) -> None:
     """What one clip costs each model.
 
     Parameters, FLOPs and memory traffic by the rules of published tables (torchstat); latency measured here.
     """
-    from orchestrator import catalogue
+    from orchestrator import catalogue, plugins
 
+    plugins.load(model_files)
     document = catalogue.complexity_document(names)
     if as_json:
         _print(document)
     else:
         catalogue.print_complexity(document, Console())
+
+
+@mer.command()
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.argument("clips", nargs=-1, metavar="[CLIP]...")
+@click.option("--dataset", required=True, metavar="NAME", help="The dataset of the store that has the clips.")
+@store_option
+@click.option("--trained-subjects", is_flag=True, help="Predict also people that the weights were trained on.")
+@click.option(
+    "--classes", metavar="NAME,NAME...", help="Class names in order, for imported weights, which do not tell them."
+)
+@_models
+@_json
+def predict(
+    weights: Path,
+    clips: tuple[str, ...],
+    dataset: str,
+    store: str,
+    trained_subjects: bool,
+    classes: str | None,
+    model_files: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Saved weights on clips.
+
+    WEIGHTS is a file of weights, or the folder of one model, dataset and seed: OUT/weights/MODEL/DATASET/seed-0. Each
+    clip is predicted by the folds that were not trained on its subject: by the one that held the subject out or, for a
+    person that the run has not seen, by the mean of all. CLIP is the id of a clip or of a subject; all clips if none is
+    named.
+    """
+    from mer_data.store import Store
+    from orchestrator import plugins
+    from orchestrator import predict as prediction
+
+    plugins.load(model_files)
+    console = Console(json=as_json)
+    named = [name.strip() for name in classes.split(",")] if classes else []
+    names, predicted = prediction.predict(
+        weights, Store(store), dataset, clips, named, console, trained_subjects=trained_subjects
+    )
+    document = prediction.document(weights, dataset, names, predicted)
+    if as_json:
+        _print(document)
+    else:
+        prediction.show(document, console)
 
 
 @mer.group()
@@ -203,6 +272,13 @@ def import_weights(model: str, file: Path, to: Path) -> None:
     click.echo(f"{model}: {sum(p.numel() for p in network.parameters()):,} parameters, now in {to}", err=True)
 
 
+def _load(experiment: str, changes: tuple[str, ...], model_files: tuple[str, ...]) -> Experiment:
+    from orchestrator import config
+
+    loaded = config.load(experiment, changes)
+    return loaded.model_copy(update={"plugins": list(dict.fromkeys([*loaded.plugins, *model_files]))})
+
+
 def _open(out: Path) -> tuple[Plan, Ledger]:
     from orchestrator.ledger import Ledger
     from orchestrator.plan import Plan
@@ -213,7 +289,7 @@ def _open(out: Path) -> tuple[Plan, Ledger]:
 def _finished(document: dict[str, Any], as_json: bool) -> int:
     if as_json:
         _print(document)
-    return _exit_status(document["status"])
+    return 1 if document["weights"]["missing"] else _exit_status(document["status"])
 
 
 def _exit_status(status: dict[str, Any]) -> int:

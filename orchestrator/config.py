@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.remote import is_remote
+from mer_models.spec import Space
 
 _Path = tuple[str | int, ...]
 _Places = dict[_Path, str]  # where a key stands: file and line, or the --set that gave it
@@ -70,6 +71,44 @@ class DatasetChoice(_Strict):
         return self.union or [self.name]
 
 
+class Search(_Strict):
+    """A hyper-parameter search within the training subjects of every fold.
+
+    Attributes
+    ----------
+    configurations
+        How many to try; the first is the published recipe, if the space contains it. 1 chooses only the epoch.
+    sampler
+        Optuna's: ``tpe``, ``random`` or ``gp``.
+    space
+        Per model and field of its recipe, the values to choose from: a list, or ``{low, high, log}``. Models that are
+        not named use their own.
+    seed
+        Seeds the sampler.
+    concurrent
+        A configuration is proposed when all but so many before it are finished. It is part of what the search does,
+        whatever the number of workers.
+    race
+        Stop a configuration that is significantly worse than the best one on the same folds.
+    trainings, hours
+        No further configuration is proposed when the finished ones took so many trainings, or so many hours of
+        training.
+    """
+
+    configurations: Annotated[int, Field(ge=1)] = 20
+    sampler: Literal["tpe", "random", "gp"] = "tpe"
+    space: dict[str, Space] = {}
+    seed: Annotated[int, Field(ge=0)] = 0
+    concurrent: Annotated[int, Field(ge=1)] = 2
+    race: bool = True
+    trainings: Annotated[int, Field(ge=1)] | None = None
+    hours: Annotated[float, Field(gt=0)] | None = None
+
+    def course(self) -> dict[str, Any]:
+        """What decides which configurations are proposed, whatever their number."""
+        return self.model_dump(include={"sampler", "seed", "concurrent", "race"})
+
+
 class Experiment(_Strict):
     """Everything an experiment file can say.
 
@@ -93,8 +132,16 @@ class Experiment(_Strict):
         Every job is run once per seed.
     device
         ``auto`` takes GPUs if the cluster has any.
-    rule
-        The selection rule of the headline columns.
+    search
+        Choose epoch and hyper-parameters within the training subjects.
+    retries
+        How often a fold that fails by itself (a diverged loss) is tried again.
+    fold_minutes
+        A fold that takes longer is stopped and has failed.
+    weights
+        Whether to keep the weights of every fold's last epoch, in the folder ``weights`` of the output.
+    plugins
+        Python files that register models of the user's own, relative to the current folder.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -107,7 +154,16 @@ class Experiment(_Strict):
     recipes: dict[str, dict[str, Any]] = {}
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], *_Several] = [0]
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    rule: Literal["last"] = "last"
+    search: Search | None = None
+    retries: Annotated[int, Field(ge=0)] = 0
+    fold_minutes: Annotated[float, Field(gt=0)] | None = None
+    weights: bool = False
+    plugins: Annotated[list[str], BeforeValidator(_as_list), AfterValidator(_distinct)] = []
+
+    @property
+    def selection(self) -> str:
+        """The selection rule of the headline: ``inner`` with a search, else ``last``."""
+        return "last" if self.search is None else "inner"
 
     @property
     def all_datasets(self) -> bool:

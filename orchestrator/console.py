@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 _SECONDS_BETWEEN_LINES = 10.0
+_CHOSEN = {"last": "last epoch", "inner": "chosen on inner subjects"}
 
 
 def duration(seconds: float) -> str:
@@ -136,22 +137,51 @@ class Console:
                 cells.append((f"{row['model']}{mark}{lack}", *_scores(row), *oracle))
             seeds = f", mean of {rows[0]['seeds']} seeds" if rows[0]["seeds"] > 1 else ""
             how = {
-                "loso": "{} subjects held out in turn, last epoch, pooled",
-                "lodo": "{} datasets held out in turn, last epoch, pooled",
-                "hde": "{} runs from one dataset to another, last epoch, mean of the runs",
-            }[rows[0]["protocol"]].format(rows[0]["folds"])
+                "loso": "{} subjects held out in turn, {}, pooled",
+                "lodo": "{} datasets held out in turn, {}, pooled",
+                "hde": "{} runs from one dataset to another, {}, mean of the runs",
+            }[rows[0]["protocol"]].format(rows[0]["folds"], _CHOSEN[rows[0]["rule"]])
             whole = "" if all(row["complete"] for row in rows) else "NOT COMPLETE, "
             if rows[0]["missing_clips"]:
                 whole += f"{rows[0]['missing_clips']} CLIPS MISSING, "
             title = f"{dataset}: {whole}{how}{seeds}"
             self.table(title, header, cells)
             for number, configuration in enumerate(changed, 1):
-                self._out.print(f"[{number}] the published recipe with {configuration}", markup=False)
+                searched = any(row["search"] for row in rows if row["configuration"] == configuration)
+                told = configuration if searched else f"the published recipe with {configuration}"
+                self._out.print(f"[{number}] {told}", markup=False)
+            self._searches([row for row in rows if row["search"]])
             self._absent_classes(rows)
         self._out.print(
             "95 %: UF1 when subjects are drawn anew.\n"
             "subject, epoch: ORACLES, not results: the UF1 that choosing the best epoch on\n"
             "the test subjects (per subject; one for all) would have shown.",
+            style="dim",
+        )
+
+    def _searches(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """What the searches tried, and their three scores side by side."""
+        tried = [row for row in rows if row["search"]["configurations"]["proposed"] > 1]
+        if not tried:
+            return
+        header = ("search", "nested", "95 %", "BBC", "95 %", "naive", "95 %")
+        cells = []
+        for row in tried:
+            scores = [part for one in (row, row["search"]["bbc"], row["search"]["naive"]) for part in _interval(one)]
+            cells.append((row["model"], *scores))
+        self.table("UF1 of the searches", header, cells)
+        for row in tried:
+            found = row["search"]
+            counts, grid = found["configurations"], found["trainings"] + found["avoided"]
+            self._out.print(
+                f"{row['model']}: {counts['proposed']} configurations, {counts['pruned']} stopped as worse, "
+                f"{counts['failed']} failed; {found['trainings']} of {grid} folds trained",
+                markup=False,
+            )
+        self._out.print(
+            "nested: chosen for each subject without looking at it, then trained again; the result.\n"
+            "BBC: the best configuration's score, corrected for having been chosen by it.\n"
+            "naive: that score as it is; NOT a result.",
             style="dim",
         )
 
@@ -178,8 +208,13 @@ def _by_dataset(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str
     return {name: [row for row in rows if row["dataset"] == name] for name in dict.fromkeys(r["dataset"] for r in rows)}
 
 
+def _interval(one: Mapping[str, Any]) -> tuple[str, str]:
+    low, high = one["uf1_interval"]
+    return f"{one['uf1']:.4f}", f"{low:.2f}-{high:.2f}"
+
+
 def _scores(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """UF1, its interval, UAR and accuracy, as every table writes them."""
-    low, high = row["uf1_interval"]
+    uf1, between = _interval(row)
     spread = "" if row["uf1_seed_sd"] is None else f" ±{row['uf1_seed_sd']:.3f}"
-    return f"{row['uf1']:.4f}{spread}", f"{low:.2f}-{high:.2f}", f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"
+    return f"{uf1}{spread}", between, f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -17,7 +21,8 @@ from ray import tune
 from mer_data.problems import BadInput, Problem
 from mer_data.shards import Feature, LazyRows
 from mer_data.store import Store
-from mer_models.spec import RESIDENT_BYTES, Arrays, FoldArrays, InputSpec, Rows, TrainingFailed, models
+from mer_models.spec import RESIDENT_BYTES, Arrays, FoldArrays, InputSpec, ModelSpec, Rows, TrainingFailed, models
+from orchestrator import plugins
 from orchestrator.clerk import Work
 
 
@@ -27,14 +32,14 @@ class FoldTrainable(tune.Trainable):
     The trial's configuration holds a job id and nothing else; Tune carries only the seconds back.
     """
 
-    def setup(self, config: dict[str, Any], clerk: Any = None) -> None:
+    def setup(self, config: dict[str, Any], clerk: Any = None, fold_minutes: float | None = None) -> None:
         """Prepare a worker process; called once per process."""
         import torch
 
         # A fold has one core, and sums in the same order however many folds run beside it.
         torch.set_num_threads(1)
         _keep_freed_memory()
-        self._clerk = clerk
+        self._clerk, self._fold_minutes = clerk, fold_minutes
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
         self.reset_config(config)
 
@@ -49,20 +54,48 @@ class FoldTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train the fold. A failure of training itself is a result; only a lost worker makes Tune try again."""
+        import torch
+
+        seconds, memory = 0.0, False
         try:
-            seconds = self._train()
+            with self._watched():
+                seconds = self._train()
+        except torch.cuda.OutOfMemoryError as error:
+            memory = True
+            ray.get(self._clerk.fail.remote(self._job_id, f"the GPU's memory was too small: {error}"))
         except Exception as error:
             told = isinstance(error, TrainingFailed | BadInput)
             reason = str(error) if told else traceback.format_exc(limit=8)
             ray.get(self._clerk.fail.remote(self._job_id, reason))
             if "CUDA" in reason:
                 raise  # a broken CUDA context needs a fresh process
-            seconds = 0.0
-        return {"seconds": seconds, "done": True}
+        return {"seconds": seconds, "memory": memory, "done": True}
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """End this process if the fold takes too long: what hangs cannot be asked to stop."""
+        if self._fold_minutes is None:
+            yield
+            return
+
+        def end() -> None:
+            reason = f"took longer than {self._fold_minutes:g} minutes (fold_minutes)"
+            ray.get(self._clerk.give_up.remote(self._job_id, reason))
+            os._exit(1)
+
+        timer = threading.Timer(60 * self._fold_minutes, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _train(self) -> float:
-        work: Work = ray.get(self._clerk.take.remote(self._job_id))
-        spec = replace(models()[work.model], inputs=work.inputs)
+        work: Work | None = ray.get(self._clerk.take.remote(self._job_id))
+        if work is None:  # its time was up in another process, which has told the reason
+            return 0.0
+        spec = replace(_find_model(work), inputs=work.inputs)
         start = time.perf_counter()
         arrays = FoldArrays(
             train=_gather(work, spec.inputs, work.train_ids),
@@ -70,9 +103,12 @@ class FoldTrainable(tune.Trainable):
             test=_gather(work, spec.inputs, work.test_ids),
             test_clips=len(work.test_ids),
             classes=work.classes,
+            keep_state=work.keep_weights and spec.build is not None,
         )
         outcome = spec.fit(spec, arrays, work.recipe, work.random_state, self._device)
         seconds = time.perf_counter() - start
+        if arrays.keep_state and outcome.state is None:
+            raise TrainingFailed("its training function gives no weights (Outcome.state), so none can be kept")
         device, environment = _environment(self._device)
         ray.get(self._clerk.commit.remote(work.job_id, outcome, seconds, device, environment))
         return seconds
@@ -82,6 +118,15 @@ class FoldTrainable(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing to load."""
+
+
+def _find_model(work: Work) -> ModelSpec:
+    """The model of a job, also when it comes from a file of the user's that this machine does not have."""
+    plugins.use(work.plugins)
+    if work.model not in models():
+        remedy = "install the package that brings it on every machine"
+        raise BadInput(Problem(f"model {work.model}", f"is not known on {platform.node()}", remedy))
+    return models()[work.model]
 
 
 def _gather(work: Work, inputs: tuple[InputSpec, ...], clip_ids: tuple[str, ...]) -> Arrays:

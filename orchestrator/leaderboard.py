@@ -1,84 +1,23 @@
-"""The table: ledger joined with labels, one row per model × dataset × configuration × scope."""
+"""The table: one row per model × dataset × configuration × scope, and the state of the jobs behind it."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mer_data.problems import BadInput, Problem, did_you_mean
+from orchestrator.course import courses
 from orchestrator.ledger import Ledger
-from orchestrator.plan import Cohort, Job, Plan
+from orchestrator.plan import Job, Plan
 from orchestrator.score import metrics
 from orchestrator.score.bootstrap import interval
-from orchestrator.score.rules import RULES, Indices, Predictions
+from orchestrator.score.optimism import corrected
+from orchestrator.score.rules import RULES, Indices
+from orchestrator.scored import Scored
 
 HEADLINES = ("all", "mean")  # the scopes that stand for a whole cell
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One model on one dataset in one configuration: what a row of the table is about."""
-
-    model: str
-    dataset: str
-    configuration: str
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A cell's predictions under every rule, for the folds that are done.
-
-    Attributes
-    ----------
-    cell
-        What was run.
-    protocol
-        Its protocol.
-    done, planned
-        Jobs, over all seeds.
-    cohort
-        Clips and labels.
-    clip_ids
-        The tested clips, per seed. A clip is tested once per run.
-    runs
-        The runs, by name: one for all folds, except under ``hde``, where each fold is a run of its own. Predictions of
-        different runs are never pooled.
-    run
-        Run index per clip, per seed.
-    true
-        Class index per clip, per seed.
-    predicted
-        By rule name: class index per clip, per seed.
-    training_seconds
-        Sum over the finished folds.
-    """
-
-    cell: Cell
-    protocol: str
-    done: tuple[Job, ...]
-    planned: tuple[Job, ...]
-    cohort: Cohort
-    clip_ids: tuple[tuple[str, ...], ...]
-    runs: tuple[str, ...]
-    run: tuple[Indices, ...]
-    true: tuple[Indices, ...]
-    predicted: Mapping[str, tuple[Indices, ...]]
-    training_seconds: float
-
-    def per_subject(self, rule: str) -> tuple[metrics.Counts, list[str]]:
-        """Confusion matrices ``[seeds, runs, subjects, true, predicted]`` and the subjects, sorted."""
-        subjects = sorted({self.cohort.subject_of[clip] for clips in self.clip_ids for clip in clips})
-        position = {subject: index for index, subject in enumerate(subjects)}
-        classes = len(self.cohort.classes)
-        counts = np.zeros((len(self.clip_ids), len(self.runs), len(subjects), classes, classes), np.int64)
-        for seed, clips in enumerate(self.clip_ids):
-            rows = np.array([position[self.cohort.subject_of[clip]] for clip in clips])
-            np.add.at(counts[seed], (self.run[seed], rows, self.true[seed], self.predicted[rule][seed]), 1)
-        return counts, subjects
 
 
 def known_rule(name: str) -> str:
@@ -95,101 +34,52 @@ def known_rule(name: str) -> str:
 
 
 def status(plan: Plan, ledger: Ledger) -> dict[str, Any]:
-    """Jobs done, missing, failed and stale, with reasons, as ``mer status --json`` prints them.
+    """Jobs done, running, missing, failed and stale, with reasons, as ``mer status --json`` prints them.
 
-    A job that is in the ledger is done, whatever was noted before; one with two different results has failed.
+    A job that is in the ledger is done, whatever was noted before; one with two different results has failed. Of a
+    search, `missing` counts what it may still train; what its races made needless is `avoided`, and what failed in it
+    is `rejected`: its configuration is out, and the table can be complete without it.
     """
     done, conflicts = ledger.ids(), set(ledger.conflicts())
     reasons = {job_id: reason for job_id, reason in ledger.failures().items() if job_id not in done}
     reasons |= dict.fromkeys(conflicts, f"two different results, see {ledger.root / 'conflicts'}")
-    failed = [job for job in plan.jobs if job.id in reasons]
-    finished = sum(job.id in done and job.id not in reasons for job in plan.jobs)
+    needed, known, searched = list(plan.jobs), {job.id for job in plan.jobs}, set()
+    later, avoided, hopeless = 0, 0, 0  # hopeless: held out, but no configuration could be chosen
+    for study, course in courses(plan, ledger.root.parent):
+        folds = len(course.folds)
+        for one in course.configurations:
+            jobs = course.jobs(plan, study, one)
+            known |= {job.id for job in jobs}
+            raced = jobs if one.state == "running" else jobs[: one.folds + (one.state == "failed")]
+            needed += raced
+            searched |= {job.id for job in raced}
+            avoided += folds - len(raced)
+        finals = course.finals(plan, study)
+        needed += finals
+        known |= {job.id for job in finals}
+        later += course.unproposed(study) * folds + (folds if course.chosen is None else 0)
+        hopeless += folds - len(finals) if course.chosen is not None else 0
+        avoided += 0 if not course.ended else (study.search.configurations - len(course.configurations)) * folds
+    failed = [job for job in needed if job.id in reasons]
+    finished = sum(job.id in done and job.id not in reasons for job in needed)
     return {
         "jobs": {
             "done": finished,
-            "missing": len(plan.jobs) - finished - len(failed),
-            "failed": len(failed),
-            "stale": len(done - set(plan.job)),
+            "running": len(ledger.running() & known),
+            "missing": len(needed) - finished - len(failed) + later,
+            "failed": sum(job.id not in searched or job.id in conflicts for job in failed) + hopeless,
+            "rejected": sum(job.id in searched and job.id not in conflicts for job in failed),
+            "avoided": avoided,
+            "stale": len(done - known),
         },
         "failures": [
-            {"job": job.id, "model": job.model, "fold": f"{job.dataset}: {job.held_out}", "reason": reasons[job.id]}
-            for job in failed
+            {"job": job.id, "model": job.model, "fold": _title(job), "reason": reasons[job.id]} for job in failed
         ],
     }
 
 
-def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[Scored]:
-    """Join ledger and labels.
-
-    Raises
-    ------
-    BadInput
-        If jobs are missing and `partial` is not set, or if results of a job disagree.
-    """
-    conflicts = [job_id for job_id in ledger.conflicts() if job_id in plan.job]
-    if conflicts:
-        one = f"{ledger.root}/{conflicts[0]}.arrow and {ledger.root}/conflicts/{conflicts[0]}.*"
-        what = f"{len(conflicts)} jobs have two different results"
-        raise BadInput(Problem(str(ledger.root), what, f"delete both results of each, {one}, and run again"))
-    done = ledger.ids()
-    missing = sum(job.id not in done for job in plan.jobs)
-    if missing and not partial:
-        what = f"{missing} of {len(plan.jobs)} folds are missing, so the table is not complete"
-        raise BadInput(Problem(str(ledger.root.parent), what, "run the experiment again, or add --partial"))
-    cells: defaultdict[Cell, list[Job]] = defaultdict(list)
-    for job in plan.jobs:
-        cells[Cell(job.model, job.dataset, job.configuration)].append(job)
-    return [
-        _score_cell(plan, ledger, cell, jobs, [job for job in jobs if job.id in done])
-        for cell, jobs in cells.items()
-        if _runs(plan, jobs, [job for job in jobs if job.id in done])
-    ]
-
-
-def _runs(plan: Plan, planned: Sequence[Job], done: Sequence[Job]) -> tuple[str, ...]:
-    """What is pooled by itself. A run that lacks a seed has no place in a mean, where it would count as zero."""
-    if plan.protocol != "hde":
-        return ("all",) if done else ()
-    missing = {job.held_out for job in set(planned) - set(done)}
-    return tuple(run for run in dict.fromkeys(job.held_out for job in planned) if run not in missing)
-
-
-def _score_cell(plan: Plan, ledger: Ledger, cell: Cell, planned: Sequence[Job], done: Sequence[Job]) -> Scored:
-    cohort = plan.cohorts[cell.dataset]
-    clip_ids, true, run, predicted = [], [], [], defaultdict(list)
-    runs = _runs(plan, planned, done)
-    done = [job for job in done if runs == ("all",) or job.held_out in runs]
-    seconds = 0.0
-    for seed in sorted({job.seed for job in done}):
-        jobs = [job for job in done if job.seed == seed]
-        results = [ledger.read(job.id) for job in jobs]
-        lengths = [len(result.clip_ids) for result in results]
-        ids = tuple(clip_id for result in results for clip_id in result.clip_ids)
-        of_seed = Predictions(
-            predicted=np.concatenate([result.logits.argmax(-1) for result in results], axis=1),
-            true=np.array([cohort.classes.index(cohort.label_of[clip_id]) for clip_id in ids], np.int64),
-            fold=np.repeat(np.arange(len(results)), lengths),
-            classes=len(cohort.classes),
-        )
-        seconds += sum(result.seconds for result in results)
-        clip_ids.append(ids)
-        true.append(of_seed.true)
-        run.append(np.repeat([0 if runs == ("all",) else runs.index(job.held_out) for job in jobs], lengths))
-        for name, rule in RULES.items():
-            predicted[name].append(rule.choose(of_seed))
-    return Scored(
-        cell=cell,
-        protocol=plan.protocol,
-        done=tuple(done),
-        planned=tuple(planned),
-        cohort=cohort,
-        clip_ids=tuple(clip_ids),
-        runs=runs,
-        run=tuple(run),
-        true=tuple(true),
-        predicted={name: tuple(seeds) for name, seeds in predicted.items()},
-        training_seconds=seconds,
-    )
+def _title(job: Job) -> str:
+    return f"{job.dataset}: {job.held_out}" + (f" with {job.configuration}" if job.inner else "")
 
 
 def scopes(one: Scored, rule: str) -> dict[str, tuple[metrics.Counts, Indices]]:
@@ -228,7 +118,16 @@ def rows(scored: Sequence[Scored], rule: str) -> list[dict[str, Any]]:
 
     The confusion matrix is a sum over subjects, seeds and, in a ``mean`` row only, over runs; its scores are not
     those of that sum but the mean of the runs' own.
+
+    Raises
+    ------
+    BadInput
+        If a cell has no predictions under the rule.
     """
+    for one in scored:
+        if rule not in one.predicted:
+            what = f"{one.cell.model} on {one.cell.dataset} has no predictions under the rule {rule}"
+            raise BadInput(Problem("--rule", what, f"take one of {', '.join(one.predicted)}"))
     return [_row(one, scope, counts, strata) for one in scored for scope, (counts, strata) in scopes(one, rule).items()]
 
 
@@ -237,7 +136,8 @@ def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) 
     total = pooled.sum((0, 1))
     there = metrics.classes_scored(total)
     loso = one.protocol == "loso"
-    planned = [job for job in one.planned if scope in ("all", "mean", job.held_out, job.held_out.split("/")[0])]
+    planned = [slot for slot in one.planned if scope in ("all", "mean", slot[0], slot[0].split("/")[0])]
+    done = {(job.held_out, job.seed) for job in one.done}
     drawn = per_subject.reshape(-1, *per_subject.shape[2:])  # the metric is averaged over runs and seeds
     of_seed = metrics.uf1(pooled).mean(1)
     return {
@@ -247,11 +147,11 @@ def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) 
         "configuration": one.cell.configuration,
         "scope": scope,
         "clips": int(pooled.sum((2, 3)).max()) if scope != "mean" else max(len(set(ids)) for ids in one.clip_ids),
-        "folds": len({job.held_out for job in planned if job in one.done}),
+        "folds": len({held_out for held_out, seed in planned if (held_out, seed) in done}),
         "seeds": len(pooled),
-        "jobs_done": sum(job in one.done for job in planned),
+        "jobs_done": sum(slot in done for slot in planned),
         "jobs_planned": len(planned),
-        "complete": len(one.done) == len(one.planned),
+        "complete": one.complete,
         **headline(per_subject),
         "weighted_f1": float(metrics.weighted_f1(pooled).mean()),
         "uf1_seed_sd": float(of_seed.std(ddof=1)) if len(pooled) > 1 else None,
@@ -265,27 +165,58 @@ def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) 
         "confusion": total.tolist(),
         "clip_list": one.cohort.checksum,
         "missing_clips": len(one.cohort.missing),
+        "search": _search(one, strata) if scope == "all" and one.searched is not None else None,
     }
+
+
+def _search(one: Scored, strata: Indices) -> dict[str, Any] | None:
+    """What a search tried, and beside the row's score the naive and the bias-corrected one; means over the seeds."""
+    searched = one.searched
+    if searched is None:
+        return None
+    naive: list[list[float]] = []
+    honest: list[list[float]] = []
+    for counts in searched.counts:
+        best = counts[metrics.uf1(counts.sum(1)).argmax()]
+        whole = best.sum(0)
+        spread = interval(best[None], strata, metrics.uf1), interval(best[None], strata, metrics.uar)
+        naive.append([float(metrics.uf1(whole)), float(metrics.uar(whole)), *spread[0], *spread[1]])
+        of = [corrected(counts, strata, metrics.uf1, metric) for metric in (metrics.uf1, metrics.uar)]
+        honest.append([of[0].value, of[1].value, *of[0].interval, *of[1].interval])
+    return {
+        "configurations": {name: getattr(searched, name) for name in ("proposed", "complete", "pruned", "failed")},
+        "trainings": searched.trainings,
+        "avoided": searched.avoided,
+        "naive": _estimate(naive),
+        "bbc": _estimate(honest),
+    }
+
+
+def _estimate(seeds: Sequence[Sequence[float]]) -> dict[str, Any]:
+    uf1, uar, *ends = np.mean(seeds, axis=0).tolist()
+    return {"uf1": uf1, "uar": uar, "uf1_interval": ends[:2], "uar_interval": ends[2:]}
 
 
 def score_document(plan: Plan, ledger: Ledger, scored: Sequence[Scored], rule: str) -> dict[str, Any]:
     """The document of ``mer score --json``."""
-    complete = all(job.id in ledger.ids() for job in plan.jobs)
+    state = status(plan, ledger)["jobs"]
+    complete = not state["missing"] and not state["failed"]
     return {"rule": rule, "oracle": RULES[rule].oracle, "complete": complete, "rows": rows(scored, rule)}
 
 
-def board(scored: Sequence[Scored], table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def board(scored: Sequence[Scored], document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The leaderboard: each cell's headline row, with its oracle scores beside it, best first.
 
     Parameters
     ----------
-    scored, table
-        Cells, and their :func:`rows` under the headline rule.
+    scored, document
+        Cells, and their :func:`score_document` under the headline rule.
     """
-    whole = [row for row in table if row["scope"] in HEADLINES]
+    rule = document["rule"]
+    whole = [row for row in document["rows"] if row["scope"] in HEADLINES]
     oracles = [name for name, rule in RULES.items() if rule.oracle]
     lines = [
-        {**row, "oracle": {name: headline(one.per_subject(name)[0]) for name in oracles}}
+        {**row, "rule": rule, "oracle": {name: headline(one.per_subject(name)[0]) for name in oracles}}
         for one, row in zip(scored, whole, strict=True)
     ]
     return sorted(lines, key=lambda line: (line["dataset"], -line["uf1"]))

@@ -17,6 +17,7 @@ from mer_data.arrow_files import read_arrays, write_arrays
 from mer_data.files import read_json, write_json
 from mer_data.hashing import digest_bytes
 from mer_data.problems import BadInput, Problem
+from mer_data.remembered import Remembered
 
 _REMEDY = "delete it and run the same command again"
 
@@ -72,18 +73,27 @@ class Ledger:
         """The jobs that are done."""
         return {path.stem for path in self.root.glob("*.arrow") if not path.name.startswith(".")}
 
-    def drop_damaged(self, job_ids: Iterable[str]) -> list[str]:
+    def drop_damaged(self) -> list[str]:
         """Move entries that cannot be read out of the way, into ``damaged``; returns their ids."""
         damaged = []
-        for job_id in sorted(self.ids().intersection(job_ids)):
-            try:
-                self.read(job_id)
-            except BadInput:
-                aside = self.root / "damaged" / f"{job_id}.arrow"
+        read = Remembered(self.root / "verified.json", self.root)  # so that no unchanged entry is read again
+        for job_id in sorted(self.ids()):
+            path = self.root / f"{job_id}.arrow"
+            if read.get(path, self._verdict) != "whole":
+                aside = self.root / "damaged" / path.name
                 aside.parent.mkdir(exist_ok=True)
-                (self.root / f"{job_id}.arrow").replace(aside)
+                path.replace(aside)
                 damaged.append(job_id)
+        if self.root.is_dir():
+            read.save()
         return damaged
+
+    def _verdict(self, path: Path) -> str:
+        try:
+            self.read(path.stem)
+        except BadInput as error:
+            return str(error)
+        return "whole"
 
     def conflicts(self) -> list[str]:
         """Ids of jobs whose results disagree."""
@@ -115,6 +125,7 @@ class Ledger:
             raise Conflict(f"job {result.job_id} was run twice with different results; see {self.root / 'conflicts'}")
         self._write(path, result)
         self._failure(result.job_id).unlink(missing_ok=True)
+        (self.root / "running" / result.job_id).unlink(missing_ok=True)
 
     def _write(self, path: Path, result: FoldResult) -> None:
         by_clip = np.ascontiguousarray(result.logits.swapaxes(0, 1))
@@ -152,11 +163,32 @@ class Ledger:
     def _failure(self, job_id: str) -> Path:
         return self.root / "failures" / f"{job_id}.json"
 
+    def begin(self, job_id: str) -> None:
+        """Note that a job is running; ended by :meth:`commit`, :meth:`record_failure` or :meth:`forget_running`."""
+        path = self.root / "running" / job_id
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    def running(self) -> set[str]:
+        """The jobs that were begun and have not ended."""
+        return {path.name for path in self.root.glob("running/*")} - self.ids()
+
+    def forget_running(self) -> None:
+        """Nothing runs: a driver starts, or has ended."""
+        for path in self.root.glob("running/*"):
+            path.unlink()
+
     def record_failure(self, job_id: str, reason: str) -> None:
         """Remember why a job gave no result; a later commit forgets it."""
         write_json(self._failure(job_id), {"job": job_id, "reason": reason})
+        (self.root / "running" / job_id).unlink(missing_ok=True)
 
-    def failures(self) -> dict[str, str]:
-        """Reasons by job id."""
-        entries = [read_json(path, _REMEDY) for path in sorted(self.root.glob("failures/*.json"))]
+    def failures(self, job_ids: Iterable[str] | None = None) -> dict[str, str]:
+        """Reasons by job id; of some jobs, or of all."""
+        paths = sorted(self.root.glob("failures/*.json")) if job_ids is None else map(self._failure, job_ids)
+        entries = [read_json(path, _REMEDY) for path in paths if path.exists()]
         return {entry["job"]: entry["reason"] for entry in entries}
+
+    def has(self, job_id: str) -> bool:
+        """Whether a job is done."""
+        return (self.root / f"{job_id}.arrow").exists()

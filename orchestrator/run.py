@@ -11,31 +11,36 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mer_data.files import written_aside
 from mer_data.problems import BadInput, Problem
 from mer_data.protocols import splits
 from mer_data.store import Store
 from mer_models.spec import ModelSpec, models
-from orchestrator import leaderboard
-from orchestrator.config import Experiment
-from orchestrator.console import Console, duration
-from orchestrator.ledger import Ledger
-from orchestrator.plan import (
+from orchestrator import checkpoints, leaderboard
+from orchestrator.choices import (
     Cohort,
-    Plan,
     choose_datasets,
     choose_inputs,
     choose_models,
     choose_recipes,
+    choose_spaces,
     make_cohort,
-    make_plan,
     needed_features,
 )
+from orchestrator.config import Experiment
+from orchestrator.console import Console, duration
+from orchestrator.ledger import Ledger
+from orchestrator.plan import Plan
+from orchestrator.planning import make_plan
 from orchestrator.precompute import precompute
 from orchestrator.runtime import Cluster
+from orchestrator.scored import score_cells
 from orchestrator.twins import add_synthetic
+
+if TYPE_CHECKING:
+    from orchestrator.search import StudyRun
 
 
 def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str, Any]:
@@ -72,8 +77,9 @@ def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str,
                 absent = f"{len(cohort.missing)} clips of the list {cohort.scheme}, first {cohort.missing[0]}"
                 console.warn(f"{cohort.dataset} is INCOMPLETE: the store lacks {absent}")
             _tell_untrained(plan, cohort, console)
-        _sweep(plan, out, cluster, console)
-        return _finish(plan, out, console)
+        _sweep(experiment, plan, out, cluster, console)
+        document = _finish(plan, out, console)
+        return {**document, "weights": checkpoints.tell_weights(plan, out, console)}
 
 
 def _write_splits(plan: Plan, out: Path) -> None:
@@ -120,9 +126,9 @@ def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     by_reason = Counter((failure["model"], failure["reason"].strip()) for failure in state["failures"])
     for (model, reason), count in by_reason.items():
         console.warn(f"{count} folds of {model} failed: {reason.splitlines()[-1]}; more with `mer status {out}`")
-    scored = leaderboard.score_cells(plan, ledger, partial=True)
+    scored = score_cells(plan, ledger, partial=True)
     score = leaderboard.score_document(plan, ledger, scored, plan.rule)
-    console.leaderboard(leaderboard.board(scored, score["rows"]))
+    console.leaderboard(leaderboard.board(scored, score))
     try:
         track.sync(plan, scored, out)
         console.say(f"\nCompare runs in a browser:  {track.ui_command(out)}")
@@ -151,7 +157,7 @@ def _checked(experiment: Experiment, store: Store, console: Console) -> dict[str
             console.warn(
                 f"{choice.name}: without {names}; it has neither their features nor frames to compute them from"
             )
-    choose_recipes(experiment, chosen)
+    choose_spaces(experiment, choose_recipes(experiment, chosen))
     return chosen
 
 
@@ -164,27 +170,57 @@ def _features(
             precompute(store, member, needed, cluster, console)
 
 
-def _sweep(plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:
-    from orchestrator.sweep import sweep
+def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:
+    from orchestrator.sweep import Listed, Source, sweep
 
     ledger = Ledger(out / "ledger")
-    damaged = ledger.drop_damaged(plan.job)
+    ledger.forget_running()
+    damaged = ledger.drop_damaged()
     if damaged:
         console.warn(f"{len(damaged)} damaged results were moved to {ledger.root / 'damaged'}; they are run again")
-    done = ledger.ids()
-    todo = [job for job in plan.jobs if job.id not in done]
-    if len(todo) < len(plan.jobs):
-        console.say(f"{len(plan.jobs) - len(todo)} of {len(plan.jobs)} folds are done already")
-    if not todo:
+    done = ledger.ids() - checkpoints.without_weights(plan, out)
+    # Jobs of one resource shape together, so that worker processes are reused.
+    share = {name: spec.gpu_share for name, spec in models().items()}
+    listed = sorted((job for job in plan.jobs if job.id not in done), key=lambda job: share[job.model])
+    studies = sorted(_studies(plan, out, ledger), key=lambda run: share[run.study.model])
+    sources: list[Source] = [Listed(listed), *studies]
+    left = sum(source.left for source in sources)
+    if done:
+        console.say(f"{len(done)} folds are done already" + (f", at most {left} are left" if left else ""))
+    if not left:
         return
-    cost = sweep(plan, todo, out, cluster.resources, console)
+    try:
+        cost = sweep(
+            plan,
+            sources,
+            out,
+            cluster.resources,
+            console,
+            retries=experiment.retries,
+            fold_minutes=experiment.fold_minutes,
+        )
+    finally:
+        ledger.forget_running()
     with (out / "cost.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({**vars(cost), "not_training": cost.not_training}) + "\n")
-    slots = cost.slot_seconds / cost.wall_seconds
+    side_by_side = cost.training_seconds / cost.wall_seconds
     console.say(
-        f"{cost.jobs} folds in {duration(cost.wall_seconds)}, {slots:.3g} at a time; "
+        f"{cost.jobs} folds in {duration(cost.wall_seconds)}, {side_by_side:.2g} at a time; "
         f"{100 * cost.not_training:.1f} % of that was not training"
     )
+
+
+def _studies(plan: Plan, out: Path, ledger: Ledger) -> list[StudyRun]:
+    """The plan's searches, gone through as far as the ledger allows."""
+    if not plan.studies:
+        return []
+    from orchestrator.search import StudyRun, Trained, optuna_storage
+
+    trained, storage = Trained(plan, ledger), optuna_storage(out)
+    runs = [StudyRun(plan, study, trained, out, storage) for study in plan.studies]
+    for run in runs:
+        run.advance()
+    return runs
 
 
 @contextmanager

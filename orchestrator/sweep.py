@@ -1,4 +1,4 @@
-"""One Ray Tune run over all jobs that are missing: resources, progress, and what the scheduling cost."""
+"""One Ray Tune run over all jobs that are missing: who is next, with which share of the cluster, and what it cost."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import math
 import os
 import shutil
 import time
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import ray
 from ray import tune
+from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mer_data.problems import BadInput, Problem
@@ -21,10 +22,13 @@ from mer_models.spec import models
 from orchestrator.clerk import Clerk
 from orchestrator.console import Advance, Console
 from orchestrator.fold import FoldTrainable
+from orchestrator.ledger import Ledger
 from orchestrator.plan import Job, Plan
 from orchestrator.runtime import Resources
 
 _TRIES = 3  # how often a job is started whose worker is lost
+# Tune keeps some 45 kB of every trial and writes all of them again and again: after so many, it starts afresh.
+_TRIALS_PER_RUN = 5000
 
 
 @dataclass(frozen=True)
@@ -37,70 +41,107 @@ class SweepCost:
         Jobs run.
     wall_seconds
         From the first to the last moment of the sweep.
-    slot_seconds
-        Wall time times the number of jobs that could run side by side.
     training_seconds
         Sum over jobs of the time spent training, their reading of features included.
+    busy_seconds
+        The same, each job weighted with its share of the cluster.
     """
 
     jobs: int
     wall_seconds: float
-    slot_seconds: float
     training_seconds: float
+    busy_seconds: float
 
     @property
     def not_training(self) -> float:
-        """Share of the slots' time that was not spent training."""
-        return 1 - self.training_seconds / self.slot_seconds
+        """Share of the cluster's time that was not spent training."""
+        return 1 - self.busy_seconds / self.wall_seconds
 
 
-def sweep(plan: Plan, todo: Sequence[Job], out: Path, have: Resources, console: Console) -> SweepCost:
+class Source(Protocol):
+    """Where jobs come from: a list of them, or a search."""
+
+    def take(self) -> Job | None:
+        """The next job; None if there is none, or none before another one has ended."""
+
+    def finish(self, job: Job, failure: str | None) -> None:
+        """Take note of a job that has ended, with its reason if it failed."""
+
+    @property
+    def left(self) -> int:
+        """How many jobs may still come, at most."""
+
+
+class Listed:
+    """Jobs known beforehand, as a :class:`Source`."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._jobs = deque(jobs)
+
+    def take(self) -> Job | None:
+        """The next job."""
+        return self._jobs.popleft() if self._jobs else None
+
+    def finish(self, job: Job, failure: str | None) -> None:
+        """Nothing follows from a job."""
+
+    @property
+    def left(self) -> int:
+        """Jobs not given out yet."""
+        return len(self._jobs)
+
+
+def sweep(
+    plan: Plan,
+    sources: Sequence[Source],
+    out: Path,
+    have: Resources,
+    console: Console,
+    *,
+    retries: int = 0,
+    fold_minutes: float | None = None,
+) -> SweepCost:
     """Run jobs as Ray Tune trials; their results are in the ledger of `out` when this returns.
 
     Parameters
     ----------
     plan
         The plan the jobs belong to.
-    todo
-        The jobs to run, in this order.
+    sources
+        Where the jobs come from. Those of the first come first; the others fill what it leaves free.
     out
         The output folder.
     have
         What the cluster has.
     console
         Where progress goes.
+    retries, fold_minutes
+        As in the experiment.
 
     Raises
     ------
     BadInput
-        If the plan asks for GPUs and there are none.
+        If the plan asks for GPUs and there are none, or if results cannot be written.
     """
     gpu = _use_gpus(plan, have)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    clerk: Any = ray.remote(Clerk).options(num_cpus=0, scheduling_strategy=here).remote(plan, out / "ledger")
-    # Worker processes are reused only between trials of equal resources: one Tune run per shape keeps them apart.
-    shapes: defaultdict[float, list[Job]] = defaultdict(list)
-    for job in todo:
-        shapes[models()[job.model].gpu_share if gpu else 0.0].append(job)
-    wall, slot_seconds, training = 0.0, 0.0, 0.0
+    # Absolute, since an actor's current folder need not be the driver's.
+    ledger = (out / "ledger").resolve()
+    clerk: Any = ray.remote(Clerk).options(num_cpus=0, scheduling_strategy=here).remote(plan, ledger)
+    start = time.perf_counter()
     try:
-        with console.progress("folds", len(todo), "folds") as progress:
-            for share, jobs in sorted(shapes.items()):
-                start = time.perf_counter()
-                slots = min(have.cpus, int(have.gpus / share)) if share else have.cpus
-                watch = _Watch(plan, jobs, slots, clerk, progress)
-                _tune(jobs, {"cpu": 1, "gpu": share}, slots, clerk, watch, out / "tune")
-                took = time.perf_counter() - start
-                wall, slot_seconds, training = (
-                    wall + took,
-                    slot_seconds + took * slots,
-                    training + watch.training_seconds,
-                )
+        with console.progress("folds", sum(source.left for source in sources), "folds") as progress:
+            queue = _Queue(sources, clerk, Ledger(ledger), progress, have, gpu=gpu, retries=retries)
+            while not queue.over:
+                queue.begin_run()
+                _tune(queue, clerk, queue.slots, out / "tune", fold_minutes)
+        if queue.trouble is not None:
+            raise BadInput(Problem(str(out), queue.trouble, "make room; the same command goes on from here"))
     finally:
         ray.kill(clerk)
         # Results are in the ledger. What Tune keeps of its own is of no use to anyone.
         shutil.rmtree(out / "tune", ignore_errors=True)
-    return SweepCost(len(todo), wall, slot_seconds, training)
+    return SweepCost(queue.ended, time.perf_counter() - start, queue.training_seconds, queue.busy_seconds)
 
 
 def _use_gpus(plan: Plan, have: Resources) -> bool:
@@ -110,21 +151,18 @@ def _use_gpus(plan: Plan, have: Resources) -> bool:
     return plan.device == "cuda" or (plan.device == "auto" and have.gpus > 0)
 
 
-def _tune(
-    jobs: Sequence[Job], resources: dict[str, float], slots: int, clerk: Any, watch: _Watch, folder: Path
-) -> None:
+def _tune(queue: _Queue, clerk: Any, slots: int, folder: Path, fold_minutes: float | None) -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 2)
     shutil.rmtree(folder, ignore_errors=True)
-    trainable = tune.with_resources(tune.with_parameters(FoldTrainable, clerk=clerk), resources)
+    trainable = tune.with_parameters(FoldTrainable, clerk=clerk, fold_minutes=fold_minutes)
     tuner = tune.Tuner(
-        trainable,
-        param_space={"job": tune.grid_search([job.id for job in jobs])},
-        tune_config=tune.TuneConfig(reuse_actors=True),
+        # Worker processes are reused between trials of equal resources, which the queue keeps together.
+        tune.with_resources(trainable, lambda config: tune.PlacementGroupFactory([{"CPU": 1, "GPU": config["gpu"]}])),
+        tune_config=tune.TuneConfig(search_alg=queue, num_samples=-1, reuse_actors=True),
         run_config=tune.RunConfig(
             name="sweep",
             storage_path=str(folder.resolve()),
             verbose=0,
-            callbacks=[watch],
             failure_config=tune.FailureConfig(max_failures=_TRIES - 1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
@@ -132,45 +170,113 @@ def _tune(
     tuner.fit()
 
 
-class _Watch(tune.Callback):
-    """Turns Tune's events into progress: which model on which dataset is how far, and the time left."""
+class _Queue(Searcher):
+    """Gives Tune one job after the other, takes note of their ends, and shows how far everything is."""
 
-    def __init__(self, plan: Plan, jobs: Sequence[Job], slots: int, clerk: Any, progress: Advance) -> None:
-        self._plan, self._slots, self._clerk, self._progress = plan, slots, clerk, progress
-        self._left = Counter((job.model, job.dataset) for job in jobs)
-        self._of = Counter(self._left)
-        self._took: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-        self.training_seconds = 0.0
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        clerk: Any,
+        ledger: Ledger,
+        progress: Advance,
+        have: Resources,
+        *,
+        gpu: bool,
+        retries: int,
+    ) -> None:
+        super().__init__(metric="seconds", mode="min")
+        self._sources, self._clerk, self._ledger, self._progress = list(sources), clerk, ledger, progress
+        self._have, self._gpu, self._retries = have, gpu, retries
+        self._again: deque[tuple[Source, Job, float]] = deque()
+        self._tries: Counter[str] = Counter()
+        self._running: dict[str, tuple[Source, Job, float]] = {}
+        self._took: defaultdict[str, list[float]] = defaultdict(list)
+        self.ended, self.training_seconds, self.busy_seconds = 0, 0.0, 0.0
+        self.over, self._given = False, 0
+        self.trouble: str | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks to restore an experiment, which is not how runs resume here."""
-        return {}
+    def begin_run(self) -> None:
+        """Another run of Tune begins."""
+        self._given = 0
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count a finished trial."""
-        job = self._plan.job[trial.config["job"]]
-        cell = job.model, job.dataset
-        seconds = float((trial.last_result or {}).get("seconds", 0.0))
+    @property
+    def slots(self) -> int:
+        """How many trials may run or wait for their resources at a time; as many as run if each takes little GPU."""
+        return self._have.cpus
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """The configuration of the next trial: a job's id and the share of a GPU it takes."""
+        taken = self._next() if self._given < _TRIALS_PER_RUN else None
+        if taken is None:
+            if self._running:
+                return None
+            self.over = self._given < _TRIALS_PER_RUN or self.trouble is not None
+            # The word that Tune compares with, although it declares mappings only.
+            return cast("dict[str, Any]", Searcher.FINISHED)
+        self._given += 1
+        _, job, share = self._running[trial_id] = taken
+        ray.get(self._clerk.offer.remote(job))
+        return {"job": job.id, "gpu": share}
+
+    def _next(self) -> tuple[Source, Job, float] | None:
+        if self.trouble is not None:
+            return None
+        if self._again:
+            return self._again.popleft()
+        for source in self._sources:
+            try:
+                job = source.take()
+            except OSError as error:  # a search writes its course; Tune would make a traceback of it
+                self.trouble = f"cannot be written: {error.strerror or error}"
+                return None
+            if job is not None:
+                return source, job, models()[job.model].gpu_share if self._gpu else 0.0
+        return None
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A trial has ended: with a result in the ledger, with a reason why not, or because its worker was lost."""
+        source, job, share = self._running.pop(trial_id)
+        seconds = float((result or {}).get("seconds", 0.0))
         self.training_seconds += seconds
-        self._left[cell] -= 1
-        self._took[cell].append(seconds)
-        self._progress.advance(1, self._note(cell), self._seconds_left())
+        self.busy_seconds += seconds * max(1 / self._have.cpus, share / self._have.gpus if share else 0.0)
+        self.trouble = self.trouble or ray.get(self._clerk.trouble.remote())
+        failure = self._failure(job, error=error or not result)
+        if failure is not None and self._try_again(source, job, share, memory=bool((result or {}).get("memory"))):
+            return
+        source.finish(job, failure)
+        self.ended += 1
+        self._took[job.model].append(seconds)
+        left = sum(one.left for one in self._sources) + len(self._running) + len(self._again)
+        self._progress.advance(1, f"{job.model} on {job.dataset}", self._seconds_left(left), total=self.ended + left)
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count a trial whose worker was lost too often, and keep the reason."""
-        reason = f"its worker process was lost {_TRIES} times; did it run out of memory?"
-        ray.get(self._clerk.fail.remote(trial.config["job"], reason))
-        self.on_trial_complete(iteration, trials, trial, **info)
+    def _failure(self, job: Job, *, error: bool) -> str | None:
+        if self._ledger.has(job.id):
+            return None
+        if error:
+            reason = f"its worker process was lost {_TRIES} times; did it run out of memory?"
+            ray.get(self._clerk.fail.remote(job.id, reason))
+        return self._ledger.failures([job.id]).get(job.id, "no reason was noted")
 
-    def _note(self, cell: tuple[str, str]) -> str:
-        model, dataset = cell
-        return f"{model} on {dataset} {self._of[cell] - self._left[cell]}/{self._of[cell]}"
+    def _try_again(self, source: Source, job: Job, share: float, *, memory: bool) -> bool:
+        """Whether a failed job is given out once more: with a larger share if its GPU's memory was too small."""
+        if memory and 0 < share < 1:
+            self._again.append((source, job, min(2 * share, 1.0)))
+            return True
+        self._tries[job.id] += 1
+        if self._tries[job.id] > self._retries:
+            return False
+        self._again.append((source, job, share))
+        return True
 
-    def _seconds_left(self) -> float:
-        """From the mean time of each model's folds; NaN while a model has not finished any."""
-        total = 0.0
-        for cell, left in self._left.items():
-            if left and not self._took[cell]:
-                return math.nan
-            total += left * sum(self._took[cell]) / max(len(self._took[cell]), 1)
-        return total / self._slots
+    def _seconds_left(self, left: int) -> float:
+        """From the mean time of the folds so far; NaN before there are any."""
+        if not self._took:
+            return math.nan
+        mean = sum(sum(took) / len(took) for took in self._took.values()) / len(self._took)
+        return left * mean / max(self._have.cpus, 1)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: what was found is in the ledger."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""

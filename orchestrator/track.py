@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import shlex
@@ -16,9 +17,10 @@ from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
 from mer_models.complexity import complexity
 from mer_models.spec import models
-from orchestrator.leaderboard import HEADLINES, Scored, rows
+from orchestrator.course import courses
+from orchestrator.leaderboard import HEADLINES, rows
 from orchestrator.plan import Plan
-from orchestrator.score.rules import RULES
+from orchestrator.scored import Scored
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,13 +34,22 @@ def tracking_uri(out: Path) -> str:
 
 
 def ui_command(out: Path) -> str:
-    """How to see the runs in a browser on this machine; a tracking server of the user's own has its own page."""
+    """How to see the runs in a browser; a tracking server of the user's own has its own page.
+
+    Where somebody came by ssh, as ``ray submit`` does, it is what to type on the machine they came from: the page stays
+    on this machine's loopback, and ssh brings it there.
+    """
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return "the page of your tracking server (MLFLOW_TRACKING_URI)"
-    program = "mlflow"
-    if shutil.which(program) is None:  # not on the path: it is beside this Python, in its virtual environment
-        program = shlex.quote(str(Path(sys.executable).with_name(program)))
-    return f"{program} ui --backend-store-uri {shlex.quote(tracking_uri(out))} --host 127.0.0.1"
+    beside = Path(sys.executable).with_name("mlflow")  # in the same virtual environment, on the path or not
+    told = f"ui --backend-store-uri {shlex.quote(tracking_uri(out))} --host 127.0.0.1 --workers 1"
+    here = os.environ.get("SSH_CONNECTION", "").split()  # client, its port, this machine as the client calls it, port
+    if len(here) == 4:
+        # Without the server's runner of jobs, which nothing here uses, it comes up sooner and takes less memory.
+        remote = shlex.quote(f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {shlex.quote(str(beside))} {told}")
+        return f"ssh -t -L 5000:127.0.0.1:5000 {getpass.getuser()}@{here[2]} {remote}"
+    program = "mlflow" if shutil.which("mlflow") else shlex.quote(str(beside))
+    return f"{program} {told}"
 
 
 def sync(plan: Plan, scored: Sequence[Scored], out: Path) -> None:
@@ -63,9 +74,51 @@ def sync(plan: Plan, scored: Sequence[Scored], out: Path) -> None:
         client = MlflowClient(tracking_uri=tracking_uri(out))
         for one in scored:
             _Run(client, plan, one, out).write()
+            _write_configurations(client, plan, one, out)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise BadInput(Problem("MLflow", f"its store cannot be written: {first}", "see MLFLOW_TRACKING_URI")) from error
+
+
+def _write_configurations(client: MlflowClient, plan: Plan, one: Scored, out: Path) -> None:
+    """Write a search's configurations as child runs of its cell, with what they found on inner subjects only."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    parents = client.search_runs(
+        [experiment.experiment_id for experiment in client.search_experiments()],
+        f"tags.key = '{one.key}' and tags.level = 'study'",
+        max_results=1,
+    )
+    for study, course in courses(plan, out):
+        if not parents or (study.model, study.dataset) != (one.cell.model, one.cell.dataset):
+            continue
+        parent = parents[0].info
+        of_study = f"tags.study = '{study.name}'"
+        known = {
+            run.data.tags["number"] for run in client.search_runs([parent.experiment_id], of_study, max_results=5000)
+        }
+        for tried in course.configurations:
+            if str(tried.number) in known or tried.state == "running":
+                continue
+            tags = {
+                "mlflow.parentRunId": parent.run_id,
+                "level": "configuration",
+                "study": study.name,
+                "number": str(tried.number),
+                "state": tried.state,
+                "model": study.model,
+                "dataset": study.dataset,
+            }
+            run = client.create_run(parent.experiment_id, run_name=f"{study.model} #{tried.number}", tags=tags)
+            now = int(time.time() * 1000)
+            found = {"inner_uf1": tried.inner_uf1, "folds": tried.folds}
+            client.log_batch(
+                run.info.run_id,
+                metrics=[Metric(name, float(v), now, 0) for name, v in found.items() if v is not None],
+                params=[Param(f"recipe.{name}", str(value)) for name, value in tried.params.items()],
+                tags=[RunTag("reason", tried.reason[:500])] if tried.reason else [],
+            )
+            client.set_terminated(run.info.run_id, "FAILED" if tried.state == "failed" else "FINISHED")
 
 
 class _Run:
@@ -74,7 +127,7 @@ class _Run:
     def __init__(self, client: MlflowClient, plan: Plan, one: Scored, out: Path) -> None:
         self._client, self._plan, self._one = client, plan, one
         # The results themselves: another recipe, feature or clip list makes another run.
-        self._key = digest(sorted(job.id for job in one.planned))
+        self._key = one.key
         own = not os.environ.get("MLFLOW_TRACKING_URI")
         self._artifacts = (out.resolve().parent / "mlartifacts").as_uri() if own else None
 
@@ -84,7 +137,7 @@ class _Run:
         run_id, started = self._find_or_create()
         self._log_params(run_id)
         self._log_dataset(run_id)
-        table = {name: rows([self._one], name) for name in RULES}
+        table = {name: rows([self._one], name) for name in self._one.predicted}
         self._log_metrics(run_id, table)
         main = table[self._plan.rule][0]
         self._client.set_tag(run_id, "status_note", "complete" if done == planned else f"{done} of {planned} folds")
@@ -140,7 +193,7 @@ class _Run:
             "model": cell.model,
             "dataset": cell.dataset,
             "configuration": cell.configuration,
-            "seeds": ", ".join(map(str, sorted({job.seed for job in self._one.planned}))),
+            "seeds": ", ".join(map(str, sorted({seed for _, seed in self._one.planned}))),
             "classes": ", ".join(self._one.cohort.classes),
             "clips": len(self._one.cohort.clip_ids),
             "subjects": len(set(self._one.cohort.subjects)),
@@ -161,6 +214,10 @@ class _Run:
                 prefix = "" if rule == self._plan.rule else f"{rule.replace('-', '_')}_"
                 scope = "" if line["scope"] in HEADLINES else f"_{line['scope']}"
                 values |= {f"{prefix}{name}{scope}": line[name] for name in ("uf1", "uar", "accuracy")}
+        found = table[self._plan.rule][0]["search"]
+        if found is not None:
+            values |= {"bbc_uf1": found["bbc"]["uf1"], "naive_uf1": found["naive"]["uf1"]}
+            values |= {name: float(found[name]) for name in ("trainings", "avoided")}
         low, high = table[self._plan.rule][0]["uf1_interval"]
         cost = complexity(models()[self._one.cell.model], len(self._one.cohort.classes))
         values |= {

@@ -13,6 +13,19 @@ _DRAWS = 2000
 _SEED = 20190514  # any fixed number: the same ledger must give the same interval
 
 
+def draw(strata: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How often each subject is drawn, int64 ``[draws, subjects]``; always the same draws for the same strata.
+
+    As many subjects are drawn, with replacement, from each source dataset as it has.
+    """
+    random = np.random.default_rng(_SEED)
+    weights = np.zeros((_DRAWS, len(strata)), np.int64)
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        weights[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), _DRAWS)
+    return weights
+
+
 def interval(
     per_subject: Counts,
     strata: npt.NDArray[np.int64],
@@ -32,12 +45,7 @@ def interval(
     level
         Coverage of the interval.
     """
-    random = np.random.default_rng(_SEED)
-    weights = np.zeros((_DRAWS, per_subject.shape[1]), np.int64)
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
-        weights[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), _DRAWS)
-    pooled = np.einsum("ds,kstp->kdtp", weights, per_subject)
+    pooled = np.einsum("ds,kstp->kdtp", draw(strata), per_subject)
     values = metric(pooled).mean(0)
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

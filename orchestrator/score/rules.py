@@ -1,4 +1,4 @@
-"""Selection rules: which kept epoch of each fold counts.
+"""Selection rules: which kept epoch of each fold counts, and after a search which configuration.
 
 An honest rule looks at nothing of the held-out subjects. An oracle rule looks at their labels, as several published
 codes do; it is always shown as oracle.
@@ -19,12 +19,12 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Class predictions of one model, configuration and seed for every clip and kept epoch.
+    """Class predictions of one model and seed for every clip and every candidate.
 
     Attributes
     ----------
     predicted
-        Class index, int64 ``[kept epochs, clips]``.
+        Class index, int64 ``[candidates, clips]``: kept epochs, of all configurations if it was a search.
     true
         Class index, int64 ``[clips]``.
     fold
@@ -74,6 +74,8 @@ RULES: Mapping[str, Rule] = {
     rule.name: rule
     for rule in (
         Rule("last", oracle=False, choose=_last),
+        # Chosen before the final training, whose last epoch it is.
+        Rule("inner", oracle=False, choose=_last),
         Rule("oracle-subject", oracle=True, choose=_oracle_subject),
         Rule("oracle-epoch", oracle=True, choose=_oracle_epoch),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from blobs import blob_clips, write_blobs
+from states import counts
 
 from mer_data.problems import BadInput
 from mer_data.store import Store
@@ -15,9 +16,11 @@ from mer_models.spec import Outcome
 from orchestrator.clerk import Clerk
 from orchestrator.config import Experiment
 from orchestrator.console import Console
-from orchestrator.leaderboard import board, score_cells, score_document, status
+from orchestrator.leaderboard import board, score_document, status
 from orchestrator.ledger import Ledger
-from orchestrator.plan import Job, Plan, make_plan
+from orchestrator.plan import Job, Plan
+from orchestrator.planning import make_plan
+from orchestrator.scored import score_cells
 
 Answer = Callable[[Plan, Job, str], str]  # the class that a made-up model predicts for a clip
 
@@ -112,7 +115,7 @@ def test_a_partial_table_says_what_it_lacks(
     table = score_document(plan, ledger, scored, "last")
     assert table["complete"] is False
     assert next((row["jobs_done"], row["jobs_planned"]) for row in table["rows"]) == (7, 12)
-    Console().leaderboard(board(scored, table["rows"]))
+    Console().leaderboard(board(scored, table))
     printed = capsys.readouterr().out
     assert "NOT COMPLETE" in printed
     assert "majority 7/12" in printed
@@ -150,7 +153,7 @@ def test_several_datasets_have_a_table_each(
     plan = plan_for(blob_store, datasets="all")
     commit(plan, ledger, right)
     scored = score_cells(plan, ledger, partial=False)
-    lines = board(scored, score_document(plan, ledger, scored, "last")["rows"])
+    lines = board(scored, score_document(plan, ledger, scored, "last"))
     Console().leaderboard(lines)
     printed = capsys.readouterr().out
     assert "blobs: 6 subjects" in printed
@@ -161,7 +164,7 @@ def test_a_second_different_result_is_a_failure_until_both_are_deleted(blob_stor
     plan = plan_for(blob_store)
     commit(plan, ledger, right)
     commit(plan, ledger, negative, plan.jobs[:1])
-    assert status(plan, ledger)["jobs"] == {"done": 5, "missing": 0, "failed": 1, "stale": 0}
+    assert status(plan, ledger)["jobs"] == counts(done=5, failed=1)
     with pytest.raises(BadInput, match=r"two different results.*delete both"):
         document(plan, ledger)
     (ledger.root / f"{plan.jobs[0].id}.arrow").unlink()
@@ -175,7 +178,7 @@ def test_a_job_that_is_done_has_not_failed(blob_store: Store, ledger: Ledger) ->
     plan = plan_for(blob_store)
     commit(plan, ledger, right)
     ledger.record_failure(plan.jobs[0].id, "the connection was lost")
-    assert status(plan, ledger)["jobs"] == {"done": 6, "missing": 0, "failed": 0, "stale": 0}
+    assert status(plan, ledger)["jobs"] == counts(done=6)
 
 
 def test_damaged_results_are_set_aside_to_run_again(blob_store: Store, ledger: Ledger) -> None:
@@ -183,7 +186,7 @@ def test_damaged_results_are_set_aside_to_run_again(blob_store: Store, ledger: L
     commit(plan, ledger, right)
     path = ledger.root / f"{plan.jobs[2].id}.arrow"
     path.write_bytes(path.read_bytes()[:-9])
-    assert ledger.drop_damaged(plan.job) == [plan.jobs[2].id]
+    assert ledger.drop_damaged() == [plan.jobs[2].id]
     assert status(plan, ledger)["jobs"]["missing"] == 1
     assert (ledger.root / "damaged" / path.name).is_file()
 

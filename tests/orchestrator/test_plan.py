@@ -8,8 +8,10 @@ from blobs import SPEC, blob_clips, write_blobs
 
 from mer_data.problems import BadInput
 from mer_data.store import Store
+from orchestrator.choices import choose_models, choose_recipes
 from orchestrator.config import Experiment
-from orchestrator.plan import Plan, choose_models, choose_recipes, make_plan
+from orchestrator.plan import Plan
+from orchestrator.planning import make_plan
 
 
 def experiment(**changes: object) -> Experiment:

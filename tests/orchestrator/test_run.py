@@ -5,13 +5,13 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import mlflow
 import numpy as np
 import pytest
 from blobs import blob_clips, write_blobs
+from states import counts
 
 from mer_data.problems import BadInput
 from mer_data.store import Store
@@ -21,7 +21,8 @@ from orchestrator.clerk import Clerk
 from orchestrator.config import Experiment
 from orchestrator.console import Advance
 from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan, make_plan
+from orchestrator.plan import Plan
+from orchestrator.planning import make_plan
 from orchestrator.runtime import Resources
 
 EXPERIMENT = """\
@@ -103,7 +104,7 @@ def test_the_same_command_again_runs_nothing(finished: Path, capsys: pytest.Capt
     status, again = document(capsys, "run", finished / "small.yaml", "--out", out)
     assert status == 0
     assert {path.name: path.stat().st_mtime_ns for path in (out / "ledger").iterdir()} == before
-    assert again["status"]["jobs"] == {"done": 18, "missing": 0, "failed": 0, "stale": 0}
+    assert again["status"]["jobs"] == counts(done=18)
 
 
 def test_lost_folds_are_run_again_to_the_same_bytes(
@@ -142,7 +143,7 @@ def test_a_longer_recipe_leaves_the_old_results_stale(
         "--set",
         "models=[ststnet]",
     )
-    assert again["status"]["jobs"] == {"done": 6, "missing": 0, "failed": 0, "stale": 18}
+    assert again["status"]["jobs"] == counts(done=6, stale=18)
     row = again["score"]["rows"][0]
     assert row["configuration"] == "batch_size=8, epochs=1, keep_every=4, lr=0.01, order=shuffled"
 
@@ -153,7 +154,7 @@ def test_failed_training_is_recorded_and_the_rest_goes_on(
     changes = ["--set", "recipes.ststnet.lr=1e30", "--set", "models=[majority, ststnet]"]
     status, run = document(capsys, "run", finished / "small.yaml", "--out", tmp_path / "runs/f", *changes)
     assert status == 1
-    assert run["status"]["jobs"] == {"done": 6, "missing": 0, "failed": 6, "stale": 0}
+    assert run["status"]["jobs"] == counts(done=6, failed=6)
     assert {failure["model"] for failure in run["status"]["failures"]} == {"ststnet"}
     assert "not finite" in run["status"]["failures"][0]["reason"]
     assert run["score"]["complete"] is False
@@ -218,13 +219,16 @@ def test_mlflow_trouble_does_not_cost_a_result(
 def test_a_lost_worker_leaves_a_reason(ray_session: None, blob_store: Store, tmp_path: Path) -> None:
     import ray
 
-    from orchestrator.sweep import _Watch
+    from orchestrator.sweep import Listed, _Queue
 
     plan, progress = small_plan(blob_store), Advance("folds", 6, "folds", None)
-    clerk = ray.remote(Clerk).options(num_cpus=0).remote(plan, tmp_path / "ledger")
-    trial = SimpleNamespace(config={"job": plan.jobs[0].id}, last_result=None)
-    _Watch(plan, plan.jobs, 2, clerk, progress).on_trial_error(1, [], trial)
-    assert "its worker process was lost 3 times" in Ledger(tmp_path / "ledger").failures()[plan.jobs[0].id]
+    ledger = Ledger(tmp_path / "ledger")
+    clerk = ray.remote(Clerk).options(num_cpus=0).remote(plan, ledger.root)
+    queue = _Queue([Listed(plan.jobs[:1])], clerk, ledger, progress, Resources(2, 0.0), gpu=False, retries=0)
+    assert queue.suggest("a") == {"job": plan.jobs[0].id, "gpu": 0.0}
+    queue.on_trial_complete("a", None, error=True)
+    assert "its worker process was lost 3 times" in ledger.failures()[plan.jobs[0].id]
+    assert queue.suggest("b") == "FINISHED"
 
 
 def test_gpus_are_asked_for_only_where_there_are_some(blob_store: Store) -> None:

@@ -1,0 +1,98 @@
+"""The model files of an experiment: read, run and checked on the driver, run again from their text by the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mer_data.features import FEATURES
+from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_models.plugins import BrokenModelFile, ModelFile, locate, run_file
+from mer_models.spec import InputSpec, ModelSpec, models
+
+_CLASSES = 3
+# A file is read once per process: were it edited during a run, the plan would not be of the code that was checked.
+_READ: dict[Path, ModelFile] = {}
+
+
+def load(paths: Iterable[str | Path]) -> tuple[ModelFile, ...]:
+    """Run model files, so that their models are registered, and try each new network on the shapes of one clip.
+
+    Parameters
+    ----------
+    paths
+        Python files; a relative path starts from the current folder.
+
+    Raises
+    ------
+    BadInput
+        With file and line, if a file cannot be read or run, registers nothing, or registers a network that does not
+        take its inputs.
+    """
+    return tuple(_load(Path(path).expanduser()) for path in paths)
+
+
+def _load(path: Path) -> ModelFile:
+    place = path.resolve()
+    if place not in _READ:
+        try:
+            file = ModelFile(str(path), path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            what = "no such model file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+            raise BadInput(Problem(str(path), what, "give a Python file; see docs/add-a-model.md")) from None
+        before = models()
+        use([file])
+        mine = [spec for name, spec in models().items() if name not in before]
+        if not mine:
+            raise BadInput(Problem(str(path), "registers no model", "end it with register(ModelSpec(...))"))
+        raise_all(problem for spec in mine for problem in _try(spec, file))
+        _READ[place] = file
+    return _READ[place]
+
+
+def _try(spec: ModelSpec, file: ModelFile) -> list[Problem]:
+    """What does not fit the features, or what a network says against one clip: told now, not after hours."""
+    from mer_models.complexity import complexity
+
+    problems = [problem for one in spec.inputs for problem in _check_input(spec, one, file)]
+    if problems:
+        return problems
+    try:
+        complexity(spec, _CLASSES)
+    except Exception as error:
+        shapes = " and ".join(str(list(one.shape)) for one in spec.inputs)
+        what = f"{spec.name} does not take one clip of shape {shapes}: {type(error).__name__}: {error}"
+        remedy = "it is tried without numbers, on PyTorch's device meta"
+        return [Problem(locate(error, file.path), what, remedy)]
+    return []
+
+
+def _check_input(spec: ModelSpec, one: InputSpec, file: ModelFile) -> list[Problem]:
+    """Compare an input with the feature of that name; features that come with a dataset are not known here."""
+    if one.feature not in FEATURES:
+        return []
+    feature, where = FEATURES[one.feature], f"{file.path}, {spec.name}, {one.feature}"
+    problems = [
+        Problem(where, f"the feature has no channel {name!r}", did_you_mean(name, feature.channels))
+        for name in one.channels
+        if name not in feature.channels
+    ]
+    if feature.size[one.free_axes :] != one.size[one.free_axes :]:
+        problems.append(Problem(where, f"the feature has the size {feature.size}, not {one.size}"))
+    return problems
+
+
+def use(files: Iterable[ModelFile]) -> None:
+    """Run model files from their text; those that ran in this process before are left alone.
+
+    Raises
+    ------
+    BadInput
+        With file and line, if one cannot be run here.
+    """
+    models()  # ours first: a file that takes the name of one is told so
+    for file in files:
+        try:
+            run_file(file)
+        except BrokenModelFile as error:
+            raise BadInput(Problem(error.where, error.what, "see docs/add-a-model.md")) from error

@@ -1,0 +1,20 @@
+"""A job run as a worker runs it, without Ray and in this process."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.clerk import Clerk
+from orchestrator.fold import FoldTrainable
+from orchestrator.plan import Job
+
+
+def run_here(clerk: Clerk, job: Job) -> None:
+    """Train a job and hand its outcome, or the reason of its failure, to the clerk."""
+    worker = object.__new__(FoldTrainable)
+    calls = {name: SimpleNamespace(remote=getattr(clerk, name)) for name in ("take", "commit", "fail")}
+    worker._clerk, worker._job_id, worker._device = SimpleNamespace(**calls), job.id, "cpu"
+    worker._fold_minutes = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ray.get", lambda result: result)
+        worker.step()
