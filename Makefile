@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-all lint format bench clean
+.PHONY: demo test test-all test-cluster lint format bench clean
 
 demo: $(READY)    ## the whole job on synthetic faces: features, every subject held out, a leaderboard
 	$(BIN)/mer demo
@@ -13,6 +13,10 @@ test: $(READY)    ## the tests that take seconds each
 
 test-all: $(READY)    ## every test this machine can run
 	$(BIN)/pytest
+
+test-cluster: $(READY)    ## several hosts made of namespaces, with ssh, Slurm and S3; as root, about a quarter of an hour
+	sh tests/cluster/install.sh $(BIN)/python
+	$(BIN)/pytest -m cluster
 
 lint: $(READY)    ## ruff and mypy
 	$(BIN)/ruff check .

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,32 +57,77 @@ def write_arrays(path: Path, rows: Iterable[tuple[str, npt.NDArray[Any]]], meta:
     ValueError
         If there are no rows.
     """
-    batches = _batches(rows)
-    first = next(batches, None)
-    if first is None:
-        raise ValueError(f"no arrays to write to {path}")
-    schema = first.schema.with_metadata({_META: json.dumps(meta, ensure_ascii=False)})
-    with (
-        written_aside(path) as aside,
-        pa.OSFile(str(aside), "wb") as file,
-        ipc.new_file(file, schema) as writer,
-    ):
-        writer.write_batch(first)
-        for batch in batches:
-            writer.write_batch(batch)
+    with ArrayWriter(path, meta) as writer:
+        for clip_id, array in rows:
+            writer.add(clip_id, array)
 
 
-def _batches(rows: Iterable[tuple[str, npt.NDArray[Any]]]) -> Iterator[pa.RecordBatch]:
-    ids: list[str] = []
-    arrays: list[npt.NDArray[Any]] = []
-    for clip_id, array in rows:
-        ids.append(clip_id)
-        arrays.append(array)
-        if sum(one.nbytes for one in arrays) >= _BATCH_BYTES:
-            yield _batch(ids, arrays)
-            ids, arrays = [], []
-    if ids:
-        yield _batch(ids, arrays)
+class ArrayWriter:
+    """A file of :func:`write_arrays` that gets its rows one by one, so that several can be open at a time.
+
+    A context manager: if its body raises or has called :meth:`discard`, nothing is left, else the file gets its name at
+    the end. Rows are held until they are some megabytes.
+
+    Parameters
+    ----------
+    path, meta
+        As for :func:`write_arrays`.
+
+    Raises
+    ------
+    ValueError
+        At the end, if there are no rows.
+    """
+
+    def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
+        self._path, self._meta = path, meta
+        self._ids: list[str] = []
+        self._arrays: list[npt.NDArray[Any]] = []
+        self._stack = ExitStack()
+        self._writer: ipc.RecordBatchFileWriter | None = None
+        self.discarded = False
+
+    def __enter__(self) -> ArrayWriter:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self.discard()
+        if self.discarded:
+            return
+        with self._stack:
+            if self._ids:
+                self._write()
+            if self._writer is None:
+                raise ValueError(f"no arrays to write to {self._path}")
+
+    def add(self, clip_id: str, array: npt.NDArray[Any]) -> None:
+        """Add a clip's array, which must not be changed afterwards."""
+        self._ids.append(clip_id)
+        self._arrays.append(array)
+        if sum(one.nbytes for one in self._arrays) >= _BATCH_BYTES:
+            self._write()
+
+    def discard(self) -> None:
+        """Remove what was written; further rows must not come."""
+        self.discarded = True
+        self._ids, self._arrays = [], []
+        with suppress(_Discarded), self._stack:
+            raise _Discarded
+
+    def _write(self) -> None:
+        batch = _batch(self._ids, self._arrays)
+        self._ids, self._arrays = [], []
+        if self._writer is None:
+            schema = batch.schema.with_metadata({_META: json.dumps(self._meta, ensure_ascii=False)})
+            aside = self._stack.enter_context(written_aside(self._path))
+            file = self._stack.enter_context(pa.OSFile(str(aside), "wb"))
+            self._writer = self._stack.enter_context(ipc.new_file(file, schema))
+        self._writer.write_batch(batch)
+
+
+class _Discarded(Exception):  # noqa: N818 - never leaves this module
+    """Tells the open file that it is not wanted."""
 
 
 def _batch(ids: list[str], arrays: list[npt.NDArray[Any]]) -> pa.RecordBatch:
@@ -123,15 +169,17 @@ def read_arrays(path: Path, remedy: str, *, verify: bool = False) -> tuple[dict[
     """
     table = read_table(path, remedy)
 
-    def unpack() -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    def unpack() -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any], list[bytes]]:
+        table.validate(full=True)  # else a damaged offset leads outside the file, and the process dies
         meta = dict(json.loads((table.schema.metadata or {})[_META]))
         views = [view for chunk in table["array"].chunks for view in chunk.to_numpy_ndarray()]
-        return dict(zip(table["clip"].to_pylist(), views, strict=True)), meta
+        arrays = dict(zip(table["clip"].to_pylist(), views, strict=True))
+        return arrays, meta, table["checksum"].to_pylist() if verify else []
 
-    arrays, meta = read(path, unpack, remedy)
+    arrays, meta, sums = read(path, unpack, remedy)
     if verify:
-        sums = zip(arrays.items(), table["checksum"].to_pylist(), strict=True)
-        damaged = [clip_id for (clip_id, array), checksum in sums if _checksum(clip_id, array) != checksum]
+        rows = zip(arrays.items(), sums, strict=True)
+        damaged = [clip_id for (clip_id, array), checksum in rows if _checksum(clip_id, array) != checksum]
         if damaged:
             raise BadInput(Problem(f"{path}, clip {damaged[0]}", "is damaged: its checksum is wrong", remedy))
     return arrays, meta

@@ -36,6 +36,32 @@ class Shard:
         return f"{self.subject.replace('/', '~')}.{self.key[:_KEY_LETTERS]}.arrow"
 
 
+def read_shard(
+    path: Path, shard: Shard, shape: tuple[int, ...], dtype: npt.DTypeLike, *, verify: bool = False
+) -> dict[str, npt.NDArray[Any]]:
+    """Map a shard's file: each clip's array, a read-only view.
+
+    Parameters
+    ----------
+    path, shard
+        The file, and what it should hold.
+    shape, dtype
+        Of one clip's array.
+    verify
+        Whether to compare every array with its checksum, which reads the whole file.
+
+    Raises
+    ------
+    BadInput
+        If the file is missing, damaged, or another one.
+    """
+    arrays, meta = read_arrays(path, _RECOMPUTE, verify=verify)
+    forms = {(array.shape, array.dtype) for array in arrays.values()}
+    if (meta.get("key"), len(arrays), forms) != (shard.key, shard.clips, {(shape, np.dtype(dtype))}):
+        raise BadInput(Problem(str(path), "is not the file that it should be", _RECOMPUTE))
+    return arrays
+
+
 class Feature:
     """A feature of a dataset, opened for reading. Shards are memory-mapped when first used.
 
@@ -75,28 +101,8 @@ class Feature:
             path = self._folder / shard.file
             if self._fetch and not path.exists():
                 self._fetch(shard.file)
-            rows |= self._open(shard)
+            rows |= read_shard(path, shard, self.shape, self.dtype)
         return rows
-
-    def _open(self, shard: Shard, *, verify: bool = False) -> dict[str, npt.NDArray[Any]]:
-        path = self._folder / shard.file
-        arrays, meta = read_arrays(path, _RECOMPUTE, verify=verify)
-        shapes = {array.shape for array in arrays.values()}
-        if (meta.get("key"), len(arrays), shapes) != (shard.key, shard.clips, {self.shape}):
-            raise BadInput(Problem(str(path), "is not the file that the manifest lists", _RECOMPUTE))
-        return arrays
-
-    def verify(self) -> list[Problem]:
-        """Read every shard that is on this machine and compare it with its checksums; what is wrong, in words."""
-        problems: list[Problem] = []
-        for shard in self.shards:
-            if self._fetch and not (self._folder / shard.file).exists():
-                continue
-            try:
-                self._open(shard, verify=True)
-            except BadInput as error:
-                problems += error.problems
-        return problems
 
     @property
     def clip_ids(self) -> tuple[str, ...]:

@@ -20,9 +20,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +33,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_data.arrow_files import read_table, write_arrays, write_table
-from mer_data.features.spec import FeatureSpec
+from mer_data.features.spec import FeatureSpec, shape_of
 from mer_data.files import beside, read, write_json
 from mer_data.hashing import digest, digest_bytes
 from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.remembered import Remembered
 from mer_data.remote import Remote, cache_folder, is_remote
 from mer_data.schema import Clip, from_table, to_table
-from mer_data.shards import Feature, Shard
+from mer_data.shards import Feature, Shard, read_shard
 
 _REBUILD = "import the dataset again"
+_WHOLE = "whole"
+_ABANDONED_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,32 @@ class Store:
             return {file for file in self._remote.files(f"{dataset}/features/{name}") if file.endswith(".arrow")}
         return {path.name for path in self.feature_folder(dataset, name).glob("[!.]*.arrow")}
 
+    def damaged(self, dataset: str, definition: Mapping[str, Any], shards: Iterable[Shard]) -> dict[str, str]:
+        """Compare shards with their checksums; those that did not change since they were last compared are not read.
+
+        Parameters
+        ----------
+        dataset, definition
+            Of the feature, as :meth:`FeatureSpec.describe` gives it.
+        shards
+            What to look at, as far as it is on this machine.
+
+        Returns
+        -------
+        What is wrong, in words, by the file name of the shard.
+        """
+        folder = self.feature_folder(dataset, definition["name"])
+        shape, dtype = shape_of(definition["channels"], definition["size"]), definition["dtype"]
+        verified = Remembered(folder / "verified.json", folder)
+        found = {}
+        for shard in shards:
+            if (folder / shard.file).exists():
+                verdict = verified.get(folder / shard.file, partial(_verdict, shard=shard, shape=shape, dtype=dtype))
+                if verdict != _WHOLE:
+                    found[shard.file] = verdict
+        verified.save()
+        return found
+
     def publish(self, path: Path) -> None:
         """Bring a file that was written below `root` to where the store lies."""
         if self._remote:
@@ -181,6 +213,7 @@ class Store:
         self.publish(folder / "manifest.json")
         for file in self.shards(dataset, spec.name) - {shard.file for shard in shards}:
             self.discard(folder / file)
+        _remove_abandoned(folder)
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[DatasetWriter]:
@@ -248,6 +281,32 @@ class DatasetWriter:
             rows = ((clip_id, _checked(arrays[clip_id], spec)) for clip_id in ids)
             write_arrays(folder / shards[-1].file, rows, {"key": key})
         _write_manifest(folder, spec, shards, f"imported: {origin}")
+
+
+def _verdict(path: Path, shard: Shard, shape: tuple[int, ...], dtype: str) -> str:
+    try:
+        read_shard(path, shard, shape, dtype, verify=True)
+    except BadInput as error:
+        return str(error)
+    return _WHOLE
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what writers that were killed had written aside: those of this machine that are no more, and old ones."""
+    here = f".{socket.gethostname()}."
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError, ValueError):
+            old = time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+            if old or (here in path.name and not _runs(int(path.name.split(".")[-2]))):
+                path.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # asks only
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _checked(array: npt.NDArray[Any], spec: FeatureSpec) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_data.features import FEATURES, feature
-from mer_data.features.magnification import FACTORS, FRAMES, magnified_frames
+from mer_data.features.magnification import FACTORS, FRAMES, magnified_11x9
 from mer_data.features.spec import ClipFrames
 from mer_data.hashing import digest_bytes
 from mer_data.problems import BadInput, Problem
@@ -74,7 +74,7 @@ def _compute(frames: ClipFrames) -> npt.NDArray[np.float16]:
     """Maps of layer 3 of every magnified frame, float16 ``[frames, factors, 256, 14, 14]``."""
     import torch
 
-    magnified = magnified_frames(frames, FRAMES, FACTORS)  # [J, I, 224, 224, 3], BGR
+    magnified = magnified_11x9(frames)  # [J, I, 224, 224, 3], BGR
     network, out = _network(), []
     with torch.inference_mode():
         for of_frame in magnified:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.features.flow import TVL1_PARAMS, Maps, grey, tvl1
-from mer_data.features.maps import reduce
+from mer_data.features.flow import TVL1_PARAMS, Maps, tvl1
+from mer_data.features.maps import pair_flow, reduce
 from mer_data.features.sequence import GREY, grey_volume, working_params
 from mer_data.features.spec import Frames, feature
 from mer_data.features.strain import STRAINS
@@ -114,8 +114,13 @@ def hoof_over_time(frames: Frames, pairs: int, bins: int) -> npt.NDArray[np.floa
     ValueError
         If the frames differ in size.
     """
-    volume = tim_bytes(grey_volume(frames, SIZE), pairs + 1)
-    columns = [hoof(tvl1(before, after), bins) for before, after in pairwise(volume)]
+
+    def flows() -> list[Maps]:
+        volume = tim_bytes(grey_volume(frames, SIZE), pairs + 1)
+        return [tvl1(before, after) for before, after in pairwise(volume)]
+
+    # The numbers of directions differ, the flow is the same.
+    columns = [hoof(flow, bins) for flow in frames.once(("flow over time", pairs), flows)]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
@@ -187,8 +192,7 @@ def biwoof(frames: Frames) -> npt.NDArray[np.float32]:
     Liong, See, Wong, Phan, "Less is more: micro-expression recognition from video using apex frame", Signal
     Processing: Image Communication 62, 2018.
     """
-    onset, apex = (grey(frame) for frame in frames)
-    flow = tvl1(onset, apex)
+    flow = pair_flow(frames)
     maps = reduce(np.concatenate([flow, _STRAIN.compute(flow)[None]]), (100, 100))
     blocks = maps.reshape(3, 5, 20, 5, 20).transpose(1, 3, 0, 2, 4).reshape(25, 3, 400)
     return np.concatenate([orientation_votes(block[:2], 8) * block[2].mean() for block in blocks]).astype(np.float32)

@@ -209,7 +209,7 @@ def magnified_11x9(frames: ClipFrames) -> Bytes:
 
     Returns
     -------
-    uint8 ``[11, 9, 224, 224, 3]``, BGR.
+    uint8 ``[11, 9, 224, 224, 3]``, BGR; shared with `aman_maps`, so not to be changed.
 
     Raises
     ------
@@ -223,4 +223,4 @@ def magnified_11x9(frames: ClipFrames) -> Bytes:
     Wei, Zheng, Zong, Jiang, Lu, Liu, "A novel micro-expression recognition approach using attention-based
     magnification-adaptive networks", ICASSP 2022.
     """
-    return magnified_frames(frames, FRAMES, FACTORS)
+    return frames.once("magnified_11x9", lambda: magnified_frames(frames, FRAMES, FACTORS))

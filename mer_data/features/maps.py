@@ -122,19 +122,14 @@ class FlowMaps:
             If the two frames differ in size.
         """
         size = (self.size, self.size)
+        flow = pair_flow(frames, self.algorithm, size if self.kind.reduce_first else None)
+        maps = np.concatenate([flow, STRAINS[self.strain].compute(flow)[None]])
         if self.kind.reduce_first:
-            before, after = (grey(_bicubic(frame, size)) for frame in frames)
-            return self._maps(before, after)
-        before, after = (grey(frame) for frame in frames)
-        maps = self._maps(before, after)
+            return maps
         if self.kind.scaling == "unit":
             return reduce(unit(maps), size)
         small = reduce(maps, size)
         return stretch(small) if self.kind.scaling == "bytes" else small
-
-    def _maps(self, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> Maps:
-        flow = ALGORITHMS[self.algorithm].compute(before, after)
-        return np.concatenate([flow, STRAINS[self.strain].compute(flow)[None]])
 
     def params(self) -> dict[str, Any]:
         """Every parameter that changes the bytes."""
@@ -179,6 +174,35 @@ def flow_maps(name: str) -> FeatureSpec:
         params=maps.params(),
         compute=maps.compute,
     )
+
+
+def pair_flow(frames: Frames, algorithm: str = "tvl1", size: tuple[int, int] | None = None) -> Maps:
+    """Compute the flow between two frames, once for all features of the clip that ask for the same.
+
+    Parameters
+    ----------
+    frames
+        Two frames, uint8 ``[H, W, 3]`` each, BGR, of one size.
+    algorithm
+        A name in `ALGORITHMS`.
+    size
+        Height and width to which the colour frames are reduced first (bicubic); None for their own.
+
+    Returns
+    -------
+    float32 ``[2, H, W]``: u and v in pixels of the size that the flow was computed at. It is shared: do not change it.
+
+    Raises
+    ------
+    ValueError
+        If the two frames differ in size.
+    """
+
+    def compute() -> Maps:
+        before, after = (grey(frame if size is None else _bicubic(frame, size)) for frame in frames)
+        return ALGORITHMS[algorithm].compute(before, after)
+
+    return frames.once(("flow", algorithm, size), compute)
 
 
 def reduce(maps: Maps, size: tuple[int, int]) -> Maps:

@@ -82,8 +82,13 @@ def _derive(arrays: Mapping[str, npt.NDArray[Any]], swapped: bool) -> npt.NDArra
     return htnet_mosaic_from_maps(arrays["flow_uvs_28"], points, swapped=swapped)
 
 
+def _points(frames: Frames) -> Points | None:
+    """The points, once for both features: where they have to be detected, that takes longer than the rest."""
+    return frames.once("points of the 28x28 apex", lambda: htnet_points(frames))
+
+
 def _compute(frames: Frames, swapped: bool) -> npt.NDArray[Any]:
-    return htnet_mosaic_from_maps(_MAPS.compute(frames), htnet_points(frames), swapped=swapped)
+    return htnet_mosaic_from_maps(_MAPS.compute(frames), _points(frames), swapped=swapped)
 
 
 for _name, _swapped in (("htnet_mosaic_28", True), ("htnet_corners_28", False)):

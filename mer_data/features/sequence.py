@@ -43,15 +43,19 @@ def same_size(frames: Frames) -> None:
 
 
 def grey_volume(frames: Frames, size: tuple[int, int]) -> Bytes:
-    """Stack a clip's luminance at a size (height, width): uint8 ``[T, height, width]``.
+    """Stack a clip's luminance at a size (height, width): uint8 ``[T, height, width]``, shared, so not to be changed.
 
     Raises
     ------
     ValueError
         If the frames differ in size.
     """
-    same_size(frames)
-    return np.stack([resized(grey(frame), size) for frame in frames])
+
+    def stack() -> Bytes:
+        same_size(frames)
+        return np.stack([resized(grey(frame), size) for frame in frames])
+
+    return frames.once(("grey volume", size), stack)
 
 
 def apex_of(frames: Frames) -> int:

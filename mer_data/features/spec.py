@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from mer_data.hashing import digest
 from mer_data.schema import Clip
 
 FrameChoice = Literal["onset-apex", "onset-offset", "apex", "onset..offset"]
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,22 @@ class ClipFrames:
     onset: int = 0
     apex: int = 0
     landmarks: npt.NDArray[np.float32] | None = None
+    _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` gives of these frames, made for the first feature that asks and kept for the others.
+
+        Parameters
+        ----------
+        key
+            Names what is made, with every parameter that `make` depends on.
+        make
+            Depends on the frames and on `key` only. Nobody may change what it returned.
+        """
+        if key not in self._made:
+            self._made[key] = make()
+        made: Made = self._made[key]
+        return made
 
     def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
         return iter(self.images)

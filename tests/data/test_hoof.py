@@ -137,6 +137,6 @@ def test_biwoof_golden_values() -> None:
 
 
 def test_biwoof_refuses_frames_of_two_sizes() -> None:
-    frames = [np.zeros((30, 40, 3), np.uint8), np.zeros((31, 40, 3), np.uint8)]
+    frames = ClipFrames([np.zeros((30, 40, 3), np.uint8), np.zeros((31, 40, 3), np.uint8)])
     with pytest.raises(ValueError, match="40x30 and 40x31"):
         computed("biwoof", frames)

@@ -14,6 +14,7 @@ from mer_data.features.lbp_top import (
     split_blocks,
     uniform_table,
 )
+from mer_data.features.spec import ClipFrames
 
 
 def sampled(volume: np.ndarray, t: float, y: float, x: float, sampling: Sampling) -> float:
@@ -190,6 +191,6 @@ def test_a_clip_of_one_frame_has_a_feature_too() -> None:
 
 
 def test_frames_of_two_sizes_are_refused() -> None:
-    frames = [np.zeros((30, 40, 3), np.uint8), np.zeros((31, 40, 3), np.uint8)]
+    frames = ClipFrames([np.zeros((30, 40, 3), np.uint8), np.zeros((31, 40, 3), np.uint8)])
     with pytest.raises(ValueError, match="40x30 and 40x31"):
         computed("lbp_top_megc", frames)
