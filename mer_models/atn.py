@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mer_models import caffe, train
+from mer_models.layers import Dropout
 from mer_models.spec import InputSpec, ModelSpec, register
 
 
@@ -22,7 +23,7 @@ class ATN(nn.Module):
         self.image = caffe.ResNet10()
         self.lstm1 = caffe.Lstm(128, 512)
         self.lstm2 = caffe.Lstm(512, 512)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = Dropout(0.5)
         self.classifier = caffe.classifier(512 + 512, classes)
 
     def forward(self, image: Tensor, points: Tensor) -> Tensor:
@@ -60,6 +61,7 @@ register(
         build=ATN,
         groups=caffe.groups,
         reference=caffe.reference(ATN),
+        gpu_share=0.25,  # 0.3 GiB of activations, 0.1 GiB of weights, gradients and moments, 0.1 GiB of clips
         deviations=(
             *caffe.DEVIATIONS,
             "The paper's UF1 and UAR could not be verified, so none are given here; its code keeps the last snapshot.",

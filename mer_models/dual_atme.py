@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mer_models import train
+from mer_models.layers import Dropout, Linear, MaxPool3, normalise
 from mer_models.spec import InputSpec, ModelSpec, Recipe, register
 from mer_models.weights import renamed
 
@@ -25,11 +26,26 @@ class Inception(nn.Module):
         self.branch1x1 = _conv(channels, filters, 1)
         self.branch3x3 = nn.Sequential(*_conv(channels, _REDUCED, 1), *_conv(_REDUCED, filters, 3))
         self.branch5x5 = nn.Sequential(*_conv(channels, _REDUCED, 1), *_conv(_REDUCED, filters, 5))
-        self.branch_pool = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), *_conv(channels, filters, 1))
+        self.branch_pool = nn.Sequential(MaxPool3(), *_conv(channels, filters, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Branches 1 × 1, 3 × 3, 5 × 5 and pooling, in this order."""
+        return self.fused(x) if self.training else self.plain(x)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Layer by layer as in the original."""
         return torch.cat([self.branch1x1(x), self.branch3x3(x), self.branch5x5(x), self.branch_pool(x)], 1)
+
+    def fused(self, x: Tensor) -> Tensor:
+        """The same: one convolution for what reads `x`, one normalisation before the larger kernels and one after."""
+        one, three, five, pool = self.branch1x1, self.branch3x3, self.branch5x5, self.branch_pool
+        weights, biases = zip(*(branch[0].parameters() for branch in (one, three, five)), strict=True)
+        squeezed = F.conv2d(x, torch.cat(weights), torch.cat(biases))
+        # Splitting, unlike slicing, puts the gradients together in one step.
+        narrow, inner = squeezed.split((squeezed.shape[1] - 2 * _REDUCED, 2 * _REDUCED), 1)  # type: ignore[no-untyped-call]
+        for_three, for_five = F.relu(normalise(inner, three[1], five[1])).chunk(2, 1)
+        branches = narrow, three[3](for_three), five[3](for_five), pool[1](pool[0](x))
+        return F.relu(normalise(torch.cat(branches, 1), one[1], three[4], five[4], pool[2]))
 
 
 class CBAM(nn.Module):
@@ -70,7 +86,7 @@ class DualATME(nn.Module):
         self.puzzle = _tower(pool)
         self.cbam = CBAM(48)
         self.head = nn.Sequential(
-            nn.Linear(2 * 48 * 7 * 7, 1024), nn.BatchNorm1d(1024), nn.ReLU(), nn.Dropout(0.5), nn.Linear(1024, classes)
+            Linear(2 * 48 * 7 * 7, 1024), nn.BatchNorm1d(1024), nn.ReLU(), Dropout(0.5), nn.Linear(1024, classes)
         )
 
     def features(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mer_models import train
+from mer_models.layers import Dropout, Linear
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, register
 from mer_models.weights import renamed
 
@@ -55,12 +56,12 @@ class MACNN(nn.Module):
             nn.ReLU(),
         )
         self.dense = nn.Sequential(
-            nn.Linear(256 * 7 * 7, 4096),
+            Linear(256 * 7 * 7, 4096),
             nn.ReLU(),
-            nn.Dropout(0.5),
-            nn.Linear(4096, 4096),
+            Dropout(0.5),
+            Linear(4096, 4096),
             nn.ReLU(),
-            nn.Dropout(0.5),
+            Dropout(0.5),
             nn.Linear(4096, classes),
         )
 
@@ -92,6 +93,6 @@ register(
         reference=renamed(
             MACNN, "dense.6.weight", ("^blocks", "res_vgg"), ("shortcut", "botneck"), ("^atrous", "aconv")
         ),
-        gpu_share=0.5,
+        gpu_share=0.5,  # 1.1 GiB of weights, gradients and moments; 0.7 GiB of activations
     )
 )

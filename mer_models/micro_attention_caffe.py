@@ -63,6 +63,7 @@ register(
         dead=(".average.weight",),
         groups=caffe.groups,
         reference=caffe.reference(MicroAttentionCaffe),
+        gpu_share=0.25,  # 0.3 GiB of activations
         deviations=(
             *caffe.DEVIATIONS,
             "The 960 weights that average the gates' channels are fixed, as in the original, and counted.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mer_models import train
+from mer_models.layers import Dropout, Linear
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, register
 from mer_models.weights import renamed
 
@@ -32,20 +34,31 @@ class OffApexNet(nn.Module):
         self.horizontal = _stream()
         self.vertical = _stream()
         self.head = nn.Sequential(
-            nn.Linear(2 * 16 * 7 * 7, 1024),
+            Linear(2 * 16 * 7 * 7, 1024),
             nn.ReLU(),
-            nn.Dropout(0.5),
-            nn.Linear(1024, 1024),
+            Dropout(0.5),
+            Linear(1024, 1024),
             nn.ReLU(),
-            nn.Dropout(0.5),
+            Dropout(0.5),
             nn.Linear(1024, classes),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch."""
-        streams = self.horizontal(x[:, :1]), self.vertical(x[:, 1:])  # each [N, 784]
-        logits: Tensor = self.head(torch.cat(streams, 1))
+        logits: Tensor = self.head(self.fused(x) if self.training else self.plain(x))  # [N, 1568]
         return logits
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Features of both streams, layer by layer as in the reference."""
+        return torch.cat((self.horizontal(x[:, :1]), self.vertical(x[:, 1:])), 1)
+
+    def fused(self, x: Tensor) -> Tensor:
+        """The same, the streams as two groups of one convolution."""
+        for layer in (0, 2):
+            pair = self.horizontal[layer], self.vertical[layer]
+            weights, biases = zip(*(convolution.parameters() for convolution in pair), strict=True)
+            x = F.max_pool2d(F.conv2d(x, torch.cat(weights), torch.cat(biases), padding=2, groups=2), 2)
+        return x.flatten(1)
 
 
 register(

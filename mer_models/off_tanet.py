@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from mer_models import train
+from mer_models.layers import Dropout
 from mer_models.off_tanet_blocks import ChannelGate, MapAttention, ResidualBlock, SpatialGate, conv_bn
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, register
 from mer_models.weights import renamed
@@ -80,10 +81,10 @@ class OffTANet(nn.Module):
         self.dense = nn.Sequential(
             nn.Linear(8 * 7 * 7, 64),
             nn.ReLU(),
-            nn.Dropout(0.5),
+            Dropout(0.5),
             nn.Linear(64, 64),
             nn.ReLU(),
-            nn.Dropout(0.5),
+            Dropout(0.5),
             nn.Linear(64, classes),
         )
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mer_models.layers import Dropout
+
 MAPS = 64  # feature maps
 POOL = 7  # height and width of what the classifier reads
 
@@ -28,21 +30,21 @@ def normalised(inputs: int, outputs: int, kernel_size: int, padding: int = 0) ->
 
 def stem() -> nn.Sequential:
     """Input ``[N, 3, 60, 60]``, output ``[N, 64, 28, 28]``."""
-    return nn.Sequential(*normalised(3, MAPS, kernel_size=5), nn.MaxPool2d(2), nn.Dropout(0.5))
+    return nn.Sequential(*normalised(3, MAPS, kernel_size=5), nn.MaxPool2d(2), Dropout(0.5))
 
 
 def stream(outputs: int, dilation: int) -> nn.Sequential:
     """One stream of the wide stem: input ``[N, 3, 60, 60]``, output ``[N, outputs, 20, 20]``."""
     # Normalised after the ReLU, unlike in the blocks.
     layer = conv(3, outputs, kernel_size=3, stride=3, padding=dilation, dilation=dilation)
-    return nn.Sequential(layer, nn.ReLU(), nn.BatchNorm2d(outputs), nn.Dropout(0.5))
+    return nn.Sequential(layer, nn.ReLU(), nn.BatchNorm2d(outputs), Dropout(0.5))
 
 
 def pooled_stream(outputs: int, dilation: int) -> nn.Sequential:
     """One stream that pools instead of striding: input ``[N, 3, 60, 60]``, output ``[N, outputs, 20, 20]``."""
     layer = conv(3, outputs, kernel_size=3, padding=dilation, dilation=dilation)
     pool = nn.MaxPool2d(kernel_size=3, stride=3, padding=1)
-    return nn.Sequential(layer, nn.ReLU(), nn.BatchNorm2d(outputs), pool, nn.Dropout(0.5))
+    return nn.Sequential(layer, nn.ReLU(), nn.BatchNorm2d(outputs), pool, Dropout(0.5))
 
 
 class Recurrent(nn.Module):
@@ -52,7 +54,7 @@ class Recurrent(nn.Module):
         super().__init__()
         self.ffconv = normalised(MAPS, MAPS, kernel_size=1)
         self.rrconv = normalised(MAPS, MAPS, kernel_size=3, padding=1)
-        self.downsample = nn.Sequential(nn.MaxPool2d(2), nn.Dropout(0.5))
+        self.downsample = nn.Sequential(nn.MaxPool2d(2), Dropout(0.5))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps of a batch."""
@@ -73,7 +75,7 @@ class Dense(nn.Module):
         self.conv1 = normalised(MAPS, MAPS, kernel_size=1)
         self.conv2 = normalised(MAPS, MAPS, kernel_size=3, padding=1)
         self.conv3 = normalised(MAPS, MAPS, kernel_size=3, padding=1)
-        self.downsample = nn.Sequential(nn.MaxPool2d(2), nn.Dropout(0.5))
+        self.downsample = nn.Sequential(nn.MaxPool2d(2), Dropout(0.5))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps of a batch."""
@@ -88,7 +90,7 @@ class Embedding(nn.Module):
         self.conv1 = normalised(MAPS, MAPS, kernel_size=1)
         self.conv2 = normalised(MAPS, MAPS, kernel_size=3, padding=1)
         self.pool = nn.AdaptiveAvgPool2d(POOL)
-        self.downsample = nn.Sequential(nn.MaxPool2d(2), nn.Dropout(0.5))
+        self.downsample = nn.Sequential(nn.MaxPool2d(2), Dropout(0.5))
 
     def forward(self, x: Tensor, class_weights: Tensor) -> Tensor:
         """Maps of a batch; `class_weights` as in :func:`attention`."""

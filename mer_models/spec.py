@@ -283,7 +283,8 @@ class ModelSpec:
     reference
         How a published checkpoint of this network is read, if its keys are known.
     gpu_share
-        The part of a GPU that one fold takes, a power of two.
+        The part of a GPU that one fold takes, a power of two, so large that a card of 8 GB holds the folds that
+        share it. A fold holds its weights, gradients and moments, its activations twice, its clips, and CUDA itself.
     instead
         Other inputs of the same shapes, tried in this order where a dataset cannot provide `inputs`.
     space

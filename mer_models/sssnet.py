@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mer_models import train
+from mer_models.layers import Dropout, Linear
 from mer_models.spec import InputSpec, ModelSpec, Recipe, register
 from mer_models.weights import renamed
 
@@ -26,8 +27,8 @@ class SSSNet(nn.Module):
         self.pool2 = nn.MaxPool2d(2)
         self.bn2 = nn.BatchNorm2d(64)
         self.drop2 = nn.Dropout2d(0.5)
-        self.fc1 = nn.Linear(64 * 9 * 9, 256)
-        self.drop3 = nn.Dropout(0.5)
+        self.fc1 = Linear(64 * 9 * 9, 256)
+        self.drop3 = Dropout(0.5)
         self.fc = nn.Linear(256, classes)
 
     def forward(self, x: Tensor) -> Tensor:

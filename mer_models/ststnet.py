@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mer_models import train
+from mer_models.layers import Dropout
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, Reference, State, register
 
 _FILTERS = (3, 5, 8)
@@ -29,7 +30,7 @@ class STSTNet(nn.Module):
         self.bn = nn.BatchNorm2d(16)
         self.relu = nn.ReLU()
         self.pool = nn.MaxPool2d(kernel_size=3, stride=3, padding=1)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = Dropout(0.5)
         self.average = nn.AvgPool2d(kernel_size=2)
         self.fc = nn.Linear(16 * 5 * 5, classes)
 

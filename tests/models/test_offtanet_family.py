@@ -247,7 +247,7 @@ SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
 def test_layers_have_the_published_shapes(name: str) -> None:
     seen: dict[str, tuple[int, ...]] = {}
     with torch.device("meta"):
-        network = models()[name].build(3)
+        network = models()[name].build(3).eval()
         for key in SHAPES[name]:
             network.get_submodule(key).register_forward_hook(
                 lambda module, inputs, output, key=key: seen.update({key: tuple(output.shape[1:])})

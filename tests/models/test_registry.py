@@ -13,7 +13,7 @@ from mer_data.features import FEATURES
 from mer_models import train
 from mer_models.batches import Input
 from mer_models.complexity import complexity
-from mer_models.spec import FoldArrays, InputSpec, ModelSpec, Outcome, Recipe, TrainingFailed, models
+from mer_models.spec import RESIDENT_BYTES, FoldArrays, InputSpec, ModelSpec, Outcome, Recipe, TrainingFailed, models
 from orchestrator import deep as _deep  # noqa: F401 - registers the features that networks make
 
 NETWORKS = [spec for spec in models().values() if spec.build is not None]
@@ -177,6 +177,33 @@ class TestEveryTrainedNetwork:
     def test_logits_that_are_not_finite_are_a_failure(self, spec: ModelSpec) -> None:
         with pytest.raises(TrainingFailed, match="not finite after epoch"):
             spec.fit(spec, arrays_for(spec), short(spec, lr=1e30, epochs=6, keep_every=1), 0, "cpu")
+
+
+@pytest.mark.parametrize("spec", of(NETWORKS, light=True))
+def test_a_gpu_of_8_gb_holds_the_folds_that_share_it(spec: ModelSpec) -> None:
+    batch = 4
+    with torch.device("meta"):
+        network = spec.build(3).train()
+        clips = [torch.empty(batch, *one.shape) for one in spec.inputs]
+    network.to("meta")
+    weights = {id(parameter.untyped_storage()) for parameter in network.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[id(storage)] = storage  # PyTorch has one such object per memory, as long as somebody holds it
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        logits = network(*clips)
+    assert logits.requires_grad
+    activations = sum(storage.nbytes() for key, storage in kept.items() if key not in weights)
+    copies = 4 if spec.recipe.optimizer == "adam" else 3
+    parameters = 4 * copies * sum(parameter.numel() for parameter in network.parameters())
+    resident = 4 * 436 * sum(x[0].numel() for x in clips)
+    needed = 3 * 2**27 + parameters + 2 * activations / batch * spec.recipe.batch_size
+    needed += resident if resident <= RESIDENT_BYTES else 0
+    assert needed < spec.gpu_share * 2**33
 
 
 def test_off_apexnet_complexity_is_the_published_row() -> None:
