@@ -33,6 +33,11 @@ _models = click.option(
 )
 
 
+_cpus = click.option(
+    "--cpus", type=click.IntRange(min=1), help="Cores of this machine to use; all if not given. A cluster has its own."
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="mer-orchestrator")
 def mer() -> None:
@@ -65,18 +70,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @_set
 @_models
 @_out
+@_cpus
 @_json
 def run(
-    experiment: str, changes: tuple[str, ...], model_files: tuple[str, ...], out: Path | None, as_json: bool
+    experiment: str,
+    changes: tuple[str, ...],
+    model_files: tuple[str, ...],
+    out: Path | None,
+    cpus: int | None,
+    as_json: bool,
 ) -> int:
     """Run an experiment, or what is missing of it.
 
-    EXPERIMENT is a file, or a preset: all, demo, megc2019. With `--set weights=true` the weights of every fold are
-    kept, for `mer predict`.
+    EXPERIMENT is a file, or a preset: all, demo, megc2019, search. With `--set weights=true` the weights of every
+    fold are kept, for `mer predict`.
     """
     from orchestrator.run import run as run_experiment
 
-    return _finished(run_experiment(_load(experiment, changes, model_files), out, Console(json=as_json)), as_json)
+    loaded = _load(experiment, changes, model_files)
+    return _finished(run_experiment(loaded, out, Console(json=as_json), cpus), as_json)
 
 
 @mer.command()
@@ -96,18 +108,19 @@ def demo(out: Path | None, as_json: bool) -> int:
 @click.argument("experiment")
 @_set
 @_models
-def features(experiment: str, changes: tuple[str, ...], model_files: tuple[str, ...]) -> None:
+@_cpus
+def features(experiment: str, changes: tuple[str, ...], model_files: tuple[str, ...], cpus: int | None) -> None:
     """Compute the features an experiment needs."""
     from orchestrator.run import compute_features
 
-    compute_features(_load(experiment, changes, model_files), Console())
+    compute_features(_load(experiment, changes, model_files), Console(), cpus)
 
 
 @mer.command()
 @click.argument("out", type=_FOLDER)
 @_json
 def status(out: Path, as_json: bool) -> int:
-    """Jobs done, missing, failed and stale."""
+    """Jobs done, running, missing, failed and stale; of a search, also avoided and rejected."""
     from orchestrator import leaderboard
 
     plan, ledger = _open(out)
@@ -115,7 +128,9 @@ def status(out: Path, as_json: bool) -> int:
     if as_json:
         _print(document)
     else:
-        counts = ", ".join(f"{count} {name}" for name, count in document["jobs"].items())
+        searched = ("rejected", "avoided") if plan.studies else ()
+        shown = [name for name in document["jobs"] if name not in ("rejected", "avoided") or name in searched]
+        counts = ", ".join(f"{document['jobs'][name]} {name}" for name in shown)
         click.echo(f"{out}: {counts}")
         for failure in document["failures"]:
             click.echo(f"failed: {failure['model']} on {failure['fold']}: {failure['reason'].strip()}")

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from orchestrator.search import StudyRun
 
 
-def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str, Any]:
+def run(experiment: Experiment, out: Path | None, console: Console, cpus: int | None = None) -> dict[str, Any]:
     """Run an experiment to its end and return the document of ``mer run --json``.
 
     Parameters
@@ -54,6 +54,8 @@ def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str,
         The output folder; ``runs/NAME`` if None.
     console
         Where progress and the leaderboard go.
+    cpus
+        Cores to use, if Ray is started here; all if None.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def run(experiment: Experiment, out: Path | None, console: Console) -> dict[str,
     store = Store(experiment.store)
     chosen = _checked(experiment, store, console)
     out = out or Path("runs") / experiment.name
-    with _only_driver(out), Cluster() as cluster:
+    with _only_driver(out), Cluster(cpus) as cluster:
         _features(experiment, store, chosen, cluster, console)
         plan = make_plan(experiment, store)
         plan.save(out / "plan.json")
@@ -103,7 +105,7 @@ def _tell_untrained(plan: Plan, cohort: Cohort, console: Console) -> None:
             console.warn(f"{cohort.dataset}, {fold.held_out}: no training clips of {absent}, which are tested")
 
 
-def compute_features(experiment: Experiment, console: Console) -> None:
+def compute_features(experiment: Experiment, console: Console, cpus: int | None = None) -> None:
     """Only the features of an experiment, as ``mer features``.
 
     Raises
@@ -113,7 +115,7 @@ def compute_features(experiment: Experiment, console: Console) -> None:
     """
     store = Store(experiment.store)
     chosen = _checked(experiment, store, console)
-    with Cluster() as cluster:
+    with Cluster(cpus) as cluster:
         _features(experiment, store, chosen, cluster, console)
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import importlib.metadata
+import ipaddress
 import logging
 import os
 import socket
+import subprocess
+import sys
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mer_data.problems import BadInput, Problem
+from mer_data.problems import BadInput, Problem, raise_all
 
+_PACKAGES = ("mer_data", "mer_models", "orchestrator")
+# Libraries whose versions decide numbers.
+_LIBRARIES = ("torch", "numpy", "scikit-learn", "opencv-contrib-python-headless")
 _ROOT = Path(__file__).resolve().parents[1]
 
 # Measured with Ray 2.60: each of the TUNE settings takes milliseconds off every trial.
@@ -31,7 +40,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Resources:
-    """What the cluster has for jobs."""
+    """What the cluster has for jobs, or will have when it has grown as far as its configuration lets it."""
 
     cpus: int
     gpus: float
@@ -42,10 +51,15 @@ class Cluster:
 
     A context manager: at the end a cluster that was started here stops. Inside a session that has called
     ``ray.init`` already, that one is used and left running.
+
+    Parameters
+    ----------
+    cpus
+        Cores of a cluster that is started here; all of the machine's if None.
     """
 
-    def __init__(self) -> None:
-        self._ours = False
+    def __init__(self, cpus: int | None = None) -> None:
+        self._cpus, self._ours = cpus, False
 
     def __enter__(self) -> Cluster:
         return self
@@ -59,11 +73,21 @@ class Cluster:
     @cached_property
     def resources(self) -> Resources:
         """What there is; joins or starts the cluster."""
-        self._ours = start()
+        self._ours = start(self._cpus)
         import ray
 
         have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        return Resources(max(1, int(have.get("CPU", 1))), float(have.get("GPU", 0)))
+        most = _when_grown()
+        cpus, gpus = (max(have.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU"))
+        return Resources(max(1, int(cpus)), float(gpus))
+
+
+def _when_grown() -> dict[str, float]:
+    """What an autoscaling cluster may grow to: it starts with no GPU, and none is added before a job asks for one."""
+    from ray._private.state import state  # Ray's own libraries ask this; there is no public way yet
+
+    most = state.get_max_resources_from_cluster_config() or {}
+    return {name: float(amount) for name, amount in most.items() if amount < sys.maxsize}
 
 
 def start(cpus: int | None = None) -> bool:
@@ -90,13 +114,109 @@ def start(cpus: int | None = None) -> bool:
     if address is None:
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         return True
-    packages = [str(_ROOT / name) for name in ("mer_data", "mer_models", "orchestrator")]
+    _check_token(address)
+    packages = [str(_ROOT / name) for name in _PACKAGES]
     try:
         ray.init(address=address, runtime_env={"py_modules": packages}, **quiet)
+    except ray.exceptions.AuthenticationError as error:
+        remedy = (
+            "copy the cluster's ~/.ray/auth_token to this machine, or run `ray up` again to bring yours to all of its"
+        )
+        what = "refuses the token in ~/.ray/auth_token, or there is none"
+        raise BadInput(Problem(f"Ray cluster {address}", what, remedy)) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         remedy = "unset RAY_ADDRESS, or `ray stop`, to run on this machine alone"
         raise BadInput(Problem(f"Ray cluster {address}", f"cannot be joined: {error}", remedy)) from error
+    try:
+        _refuse_other_code()
+    except BaseException:
+        ray.shutdown()
+        raise
     return True
+
+
+def code_version() -> str:
+    """Twelve letters that stand for every file of the three packages, as this process finds them."""
+    whole = hashlib.sha256()
+    for name in _PACKAGES:
+        folder = Path(importlib.import_module(name).__path__[0])
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                whole.update(f"{name}/{path.relative_to(folder).as_posix()}\0".encode())
+                whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()[:12]
+
+
+def _check_token(address: str) -> None:
+    """Refuse a cluster that lets in whoever reaches its ports, and one that does not let us in.
+
+    Without this Ray would join the first without a word, and try the second for long. ``RAY_AUTH_MODE=disabled`` says
+    that an open one is meant.
+    """
+    meant = os.environ.get("RAY_AUTH_MODE") == "disabled"
+    where, refusal = f"Ray cluster {address}", _knock(address, "disabled")
+    if not refusal:
+        if not meant and not _is_loopback(address.rpartition(":")[0]):
+            what = "asks for no token: whoever reaches its ports can run programs on all of its machines"
+            remedy = (
+                "stop it, run `ray get-auth-token --generate`, start it again; RAY_AUTH_MODE=disabled if it is meant"
+            )
+            raise BadInput(Problem(where, what, remedy))
+    elif "InvalidAuthToken" in refusal and (meant or _knock(address, "token")):
+        what = "does not take the token in ~/.ray/auth_token or RAY_AUTH_TOKEN of this machine, or there is none"
+        raise BadInput(Problem(where, what, "copy that of the cluster here, or run `ray up` again to bring it yours"))
+
+
+def _knock(address: str, mode: str) -> str:
+    """What a cluster answers to one who has no token, or to us; nothing if it lets them in.
+
+    Ray reads its settings once per process, so another process asks.
+    """
+    ask = f"import ray._raylet; ray._raylet.GcsClient(address={address!r})"
+    answer = subprocess.run(  # noqa: S603 - our own Python
+        [sys.executable, "-c", ask],
+        env={**os.environ, "RAY_AUTH_MODE": mode},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return answer.stderr if answer.returncode else ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(socket.gethostbyname(host.strip("[]"))).is_loopback
+    except OSError:
+        return False
+
+
+def _refuse_other_code() -> None:
+    """Refuse a cluster with a node whose workers would run other code or other libraries than this process.
+
+    Workers get the packages from here; a node whose PYTHONPATH holds an old copy would use that one all the same.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    tell = ray.remote(num_cpus=0)(_what_runs)
+    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+    told = [
+        tell.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True)).remote() for node in nodes
+    ]
+    here = _what_runs()
+    remedy = "bring the project to all machines (`ray up`), and leave PYTHONPATH unset there"
+    problems = []
+    for host, there in zip(nodes.values(), ray.get(told), strict=True):
+        other = [f"{name} {there[name]}, here {here[name]}" for name in here if there[name] != here[name]]
+        if other:
+            problems.append(Problem(f"machine {host}", f"runs {'; '.join(other)}", remedy))
+    raise_all(problems)
+
+
+def _what_runs() -> dict[str, str]:
+    """The code version and the libraries' versions; without what tells builds for different GPUs apart."""
+    versions = {name: importlib.metadata.version(name).partition("+")[0] for name in _LIBRARIES}
+    return {"the project's code": code_version(), **versions}
 
 
 def _started_cluster() -> str | None:
@@ -106,7 +226,7 @@ def _started_cluster() -> str | None:
     that ``ray start`` leaves behind outlives a crash, so it counts only if somebody answers there.
     """
     told = os.environ.get("RAY_ADDRESS")
-    if told:
+    if told and told != "auto":
         return told
     temporary = Path(os.environ.get("RAY_TMPDIR") or "/tmp")  # noqa: S108 - where Ray keeps its files
     try:

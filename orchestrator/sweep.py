@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import shutil
@@ -154,6 +155,8 @@ def _use_gpus(plan: Plan, have: Resources) -> bool:
 def _tune(queue: _Queue, clerk: Any, slots: int, folder: Path, fold_minutes: float | None) -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 2)
     shutil.rmtree(folder, ignore_errors=True)
+    # What Tune writes of its own is thrown away, so that it could not be written is nobody's concern.
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
     trainable = tune.with_parameters(FoldTrainable, clerk=clerk, fold_minutes=fold_minutes)
     tuner = tune.Tuner(
         # Worker processes are reused between trials of equal resources, which the queue keeps together.

@@ -1,0 +1,240 @@
+"""What goes wrong in a long search: kills, lost workers, full disks, hanging folds. The table stays the same."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import drivers
+import numpy as np
+import pytest
+from blobs import blob_clips, write_blobs
+
+from mer_data.store import Store
+from orchestrator.ledger import Ledger
+
+pytestmark = pytest.mark.fault
+
+KILLS = 50
+EXPERIMENT = """\
+name: faults
+store: {store}
+datasets: [blobs]
+models: [majority, ststnet]
+recipes:
+  ststnet: {{epochs: 30, lr: 0.01, batch_size: 8, order: shuffled, keep_every: 10}}
+search: {{configurations: 3}}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store and an experiment."""
+    folder = tmp_path_factory.mktemp("faults")
+    write_blobs(Store(folder / "store"), "blobs", blob_clips(8, 4))
+    (folder / "faults.yaml").write_text(EXPERIMENT.format(store=folder / "store"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> Any:
+    """The document of a run that nothing happened to."""
+    return drivers.finish(folder, "run", "faults.yaml", "--out", "runs/undisturbed")
+
+
+def compare(document: Any, undisturbed: Any) -> None:
+    assert document["score"] == undisturbed["score"]
+    assert document["status"]["jobs"]["missing"] == document["status"]["jobs"]["failed"] == 0
+
+
+def logits(out: Path) -> dict[str, bytes]:
+    ledger = Ledger(out / "ledger")
+    return {job: ledger.read(job).logits.tobytes() for job in ledger.ids()}
+
+
+@pytest.mark.slow
+def test_fifty_kills_at_random_moments_lose_nothing(folder: Path, undisturbed: Any) -> None:
+    moments = random.Random(20261121)
+    out, kills, runs = folder / "runs/killed", 0, 0
+    committed: dict[str, bytes] = {}
+    while kills < KILLS:
+        run = drivers.start(folder, "run", "faults.yaml", "--out", out, "--json")
+        time.sleep(moments.uniform(1, 16))
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.communicate()
+            kills += 1
+            now = logits(out)
+            assert committed.items() <= now.items(), "a committed result was lost or changed"
+            committed = now
+        else:
+            status, output, errors = drivers.end(run)
+            assert status == 0, errors
+            compare(json.loads(output), undisturbed)
+            shutil.rmtree(out)
+            committed, runs = {}, runs + 1
+    compare(drivers.finish(folder, "run", "faults.yaml", "--out", out), undisturbed)
+    # What is in both ledgers is equal to the byte; beyond a race's end, more or less may have been trained.
+    whole, killed = logits(folder / "runs/undisturbed"), logits(out)
+    assert all(killed[job] == whole[job] for job in killed.keys() & whole.keys())
+
+
+def test_lost_workers_are_replaced(folder: Path, undisturbed: Any) -> None:
+    chance, out = random.Random(1), folder / "runs/workers"
+    run = drivers.start(folder, "run", "faults.yaml", "--out", out, "--json")
+    ledger, killed, seen = Ledger(out / "ledger"), 0, 0
+    while run.poll() is None:
+        time.sleep(0.2)
+        done = len(ledger.ids())
+        # About one worker for every third fold.
+        if done > seen and killed < 0.3 * done:
+            seen = done
+            victims = drivers.workers(run.pid, "Trainable")
+            if victims:
+                os.kill(chance.choice(victims), signal.SIGKILL)
+                killed += 1
+    drivers.end(run)
+    assert killed >= 5
+    # A fold whose worker was lost three times has failed; the same command tries it again.
+    compare(drivers.finish(folder, "run", "faults.yaml", "--out", out), undisturbed)
+
+
+@contextmanager
+def small_disk(place: Path, options: str) -> Iterator[None]:
+    place.mkdir(parents=True)
+    if (
+        shutil.which("mount") is None
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True, check=False
+        ).returncode
+    ):
+        pytest.skip("this user may not mount a small disk")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(folder: Path, undisturbed: Any, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    with small_disk(out, "size=220k"):
+        status, _, errors = drivers.end(drivers.start(folder, "run", "faults.yaml", "--out", out))
+        assert status == 2, errors
+        assert "No space left on device" in errors
+        assert "Traceback" not in errors
+        before = logits(out)
+        subprocess.run(["mount", "-o", "remount,size=64m", out], check=True)
+        compare(drivers.finish(folder, "run", "faults.yaml", "--out", out), undisturbed)
+        assert before.items() <= logits(out).items()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fixed"
+    with small_disk(out, "size=1m"):
+        subprocess.run(["mount", "-o", "remount,ro", out], check=True)
+        status, _, errors = drivers.end(drivers.start(folder, "run", "faults.yaml", "--out", out))
+    assert status == 2
+    assert "Read-only file system" in errors
+    assert "Traceback" not in errors
+
+
+HANGING = '''
+import time
+from mer_models.spec import ModelSpec, Outcome, Recipe, register
+from mer_models.baselines import fit_majority
+
+def fit(spec, arrays, recipe, seed, device):
+    """Hangs on one fold in three."""
+    while seed % 3 == 0:
+        time.sleep(0.1)
+    return fit_majority(spec, arrays, recipe, seed, device)
+
+register(ModelSpec(name="hanging", paper="none", inputs=(), recipe=Recipe(epochs=1), fit=fit))
+'''
+
+
+def test_a_hanging_fold_is_ended_and_the_rest_goes_on(folder: Path) -> None:
+    (folder / "hanging.py").write_text(HANGING)
+    settings = ("--set", "models=[hanging]", "--set", "search=null", "--set", "recipes={}", "--set", "fold_minutes=0.05")
+    arguments = ("run", "faults.yaml", "--models", "hanging.py", "--out", "runs/hanging", "--json", *settings)
+    status, output, errors = drivers.end(drivers.start(folder, *arguments))
+    jobs = json.loads(output)["status"]
+    assert status == 1, errors
+    assert 0 < jobs["jobs"]["failed"] < 8
+    assert jobs["jobs"]["done"] == 8 - jobs["jobs"]["failed"]
+    assert {failure["reason"] for failure in jobs["failures"]} == {"took longer than 0.05 minutes (fold_minutes)"}
+
+
+SPY = '''
+import gc
+import numpy as np
+from mer_models.spec import ModelSpec, Outcome, Recipe, register
+
+WORDS = ("negative", "positive", "surprise")
+
+def fit(spec, arrays, recipe, seed, device):
+    """Looks through every object of its process for a class name, or a clip's name beside a number."""
+    found = [word for word in WORDS if any(word == one for one in _texts())]
+    logits = np.zeros((1, arrays.test_clips, arrays.classes), np.float32)
+    logits[..., 0] = 1 + len(found)
+    return Outcome((1,), logits)
+
+def _texts():
+    known = {id(WORDS)}
+    for one in gc.get_objects():
+        if id(one) in known or one is globals():
+            continue
+        values = one.values() if isinstance(one, dict) else one if isinstance(one, (list, tuple, set)) else ()
+        for value in list(values):
+            if isinstance(value, str) and value not in ("", None):
+                yield value
+
+register(ModelSpec(name="spy", paper="none", inputs=(), recipe=Recipe(epochs=1), fit=fit))
+'''
+
+
+def test_a_model_that_looks_for_classes_in_its_process_finds_none(folder: Path) -> None:
+    """Class indices of its training clips are all it gets; not even the names of the classes."""
+    (folder / "spy.py").write_text(SPY)
+    settings = ("--set", "models=[spy]", "--set", "search=null", "--set", "recipes={}", "--models", "spy.py")
+    drivers.finish(folder, "run", "faults.yaml", "--out", "runs/spy", *settings)
+    ledger = Ledger(folder / "runs/spy/ledger")
+    answers = [ledger.read(job).logits for job in ledger.ids()]
+    assert len(answers) == 8
+    assert all((one[..., 0] == 1).all() for one in answers)
+
+
+def test_mlflow_out_of_reach_costs_no_result(folder: Path, undisturbed: Any) -> None:
+    arguments = ("run", "faults.yaml", "--out", "runs/unreachable", "--json")
+    status, output, errors = drivers.end(drivers.start(folder, *arguments, MLFLOW_TRACKING_URI="http://127.0.0.1:9"))
+    assert status == 0
+    assert "MLflow was not written" in errors
+    compare(json.loads(output), undisturbed)
+
+
+def test_a_second_driver_is_refused_and_a_dead_ones_lock_is_taken_over(folder: Path, undisturbed: Any) -> None:
+    out = folder / "runs/locked"
+    first = drivers.start(folder, "run", "faults.yaml", "--out", out, "--json")
+    drivers.wait_for(lambda: Ledger(out / "ledger").ids(), first)
+    status, _, errors = drivers.end(drivers.start(folder, "run", "faults.yaml", "--out", out))
+    assert status == 2
+    assert f"is in use by process {first.pid} on " in errors
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    compare(drivers.finish(folder, "run", "faults.yaml", "--out", out), undisturbed)
+
+
+def test_one_worker_and_two_give_the_same_bytes(folder: Path, undisturbed: Any) -> None:
+    pinned = drivers.start(folder, "run", "faults.yaml", "--out", "runs/one", "--json", "--cpus", "1")
+    status, output, errors = drivers.end(pinned)
+    assert status == 0, errors
+    compare(json.loads(output), undisturbed)
+    one, two = logits(folder / "runs/one"), logits(folder / "runs/undisturbed")
+    assert np.mean([one[job] == two[job] for job in one.keys() & two.keys()]) == 1
