@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +88,11 @@ def run(
     """
     from orchestrator.run import run as run_experiment
 
-    loaded = _load(experiment, changes, model_files)
-    return _finished(run_experiment(loaded, out, Console(json=as_json), cpus), as_json)
+    loaded, console = _load(experiment, changes, model_files), Console(json=as_json)
+    # Ray prints on standard output when a worker is lost; that place is for tables and JSON.
+    with redirect_stdout(sys.stderr):
+        document = run_experiment(loaded, out, console, cpus)
+    return _finished(document, as_json)
 
 
 @mer.command()
@@ -101,7 +105,10 @@ def demo(out: Path | None, as_json: bool) -> int:
     """
     from orchestrator.demo import demo as run_demo
 
-    return _finished(run_demo(out or Path("runs/demo"), Console(json=as_json)), as_json)
+    console = Console(json=as_json)
+    with redirect_stdout(sys.stderr):
+        document = run_demo(out or Path("runs/demo"), console)
+    return _finished(document, as_json)
 
 
 @mer.command()

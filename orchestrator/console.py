@@ -20,13 +20,15 @@ _CHOSEN = {"last": "last epoch", "inner": "chosen on inner subjects"}
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Seconds in words: ``45 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 days 4 h``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} days {whole % 86400 // 3600} h"
 
 
 class Advance:
@@ -84,7 +86,8 @@ class Console:
 
     def __init__(self, *, json: bool = False) -> None:
         self._err = rich.console.Console(stderr=True, highlight=False)
-        self._out = self._err if json else rich.console.Console(highlight=False)
+        # Standard output as it is now: while Ray runs, what it says there is sent elsewhere.
+        self._out = self._err if json else rich.console.Console(file=sys.stdout, highlight=False)
 
     def say(self, text: str) -> None:
         """A remark."""

@@ -164,7 +164,11 @@ class Ledger:
         return self.root / "failures" / f"{job_id}.json"
 
     def begin(self, job_id: str) -> None:
-        """Note that a job is running; ended by :meth:`commit`, :meth:`record_failure` or :meth:`forget_running`."""
+        """Note that a job is running; ended by :meth:`commit`, :meth:`record_failure` or :meth:`forget_running`.
+
+        Why it failed before is forgotten.
+        """
+        self._failure(job_id).unlink(missing_ok=True)
         path = self.root / "running" / job_id
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -31,6 +31,7 @@ from orchestrator.choices import (
 )
 from orchestrator.config import Experiment
 from orchestrator.console import Console, duration
+from orchestrator.estimate import warn_if_long
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan
 from orchestrator.planning import make_plan
@@ -191,6 +192,7 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
         console.say(f"{len(done)} folds are done already" + (f", at most {left} are left" if left else ""))
     if not left:
         return
+    warn_if_long(plan, done, cluster.resources, console)
     try:
         cost = sweep(
             plan,

@@ -162,9 +162,16 @@ def _check_token(address: str) -> None:
                 "stop it, run `ray get-auth-token --generate`, start it again; RAY_AUTH_MODE=disabled if it is meant"
             )
             raise BadInput(Problem(where, what, remedy))
-    elif "InvalidAuthToken" in refusal and (meant or _knock(address, "token")):
-        what = "does not take the token in ~/.ray/auth_token or RAY_AUTH_TOKEN of this machine, or there is none"
-        raise BadInput(Problem(where, what, "copy that of the cluster here, or run `ray up` again to bring it yours"))
+    elif "InvalidAuthToken" in refusal:
+        if meant or _knock(address, "token"):
+            what = "does not take the token in ~/.ray/auth_token or RAY_AUTH_TOKEN of this machine, or there is none"
+            raise BadInput(
+                Problem(where, what, "copy that of the cluster here, or run `ray up` again to bring it yours")
+            )
+        # This process has imported Ray already, perhaps without RAY_AUTH_MODE; Ray does this for clusters it starts.
+        from ray._private.authentication.authentication_token_setup import _enable_token_auth
+
+        _enable_token_auth()
 
 
 def _knock(address: str, mode: str) -> str:

@@ -255,10 +255,11 @@ class _Queue(Searcher):
     def _failure(self, job: Job, *, error: bool) -> str | None:
         if self._ledger.has(job.id):
             return None
-        if error:
-            reason = f"its worker process was lost {_TRIES} times; did it run out of memory?"
-            ray.get(self._clerk.fail.remote(job.id, reason))
-        return self._ledger.failures([job.id]).get(job.id, "no reason was noted")
+        noted = self._ledger.failures([job.id]).get(job.id)
+        if noted is None and error:
+            noted = f"its worker process was lost {_TRIES} times; did it run out of memory?"
+            ray.get(self._clerk.fail.remote(job.id, noted))
+        return noted or "no reason was noted"
 
     def _try_again(self, source: Source, job: Job, share: float, *, memory: bool) -> bool:
         """Whether a failed job is given out once more: with a larger share if its GPU's memory was too small."""

@@ -64,12 +64,13 @@ def sync(plan: Plan, scored: Sequence[Scored], out: Path) -> None:
     for name, value in {"MAX_RETRIES": "1", "TIMEOUT": "10"}.items():
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from mlflow.store.tracking import sqlalchemy_store as _store  # noqa: F401 - it sets levels of its own
     from sqlalchemy.exc import SQLAlchemyError
 
+    for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         client = MlflowClient(tracking_uri=tracking_uri(out))
         for one in scored:

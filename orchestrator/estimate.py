@@ -1,0 +1,54 @@
+"""How long an experiment would train on processor cores, roughly: from a network's products, before anything starts."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+from mer_models.complexity import complexity
+from mer_models.spec import models
+from orchestrator.console import Console, duration
+from orchestrator.plan import Plan
+from orchestrator.runtime import Resources
+
+# Products per second of one core in these networks: STSTNet's full recipe and Micro-Attention's steps give about this.
+_PER_SECOND = 2e10
+_PASSES = 3  # forwards, and twice backwards: for the weights and for the inputs
+_LONG = 12 * 3600.0
+
+
+def training_seconds(plan: Plan, done: set[str]) -> dict[str, float]:
+    """Seconds of training on one core that are left, by model; of searches as if no race ended early."""
+    clips: Counter[tuple[str, int]] = Counter()  # by model and epochs: clips to train on, over all jobs
+    classes = {}
+    for job in plan.jobs:
+        if job.id not in done:
+            clips[job.model, plan.recipe(job).epochs] += len(plan.fold(job).train_ids)
+            classes[job.model] = len(plan.cohorts[job.dataset].classes)
+    for study in plan.studies:
+        folds = plan.folds[study.dataset].values()
+        times = study.search.configurations + 1
+        clips[study.model, study.recipe.epochs] += times * sum(len(fold.train_ids) for fold in folds)
+        classes[study.model] = len(plan.cohorts[study.dataset].classes)
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for (model, epochs), count in clips.items():
+        spec = models()[model]
+        if spec.build is not None:
+            products = _PASSES * complexity(spec, classes[model]).flops
+            seconds[model] += products * epochs * count / _PER_SECOND
+    return seconds
+
+
+def warn_if_long(plan: Plan, done: set[str], have: Resources, console: Console) -> None:
+    """Say so if the processor cores would be busy for more than half a day, and with which models."""
+    if have.gpus and plan.device != "cpu":
+        return
+    seconds = training_seconds(plan, done)
+    whole = sum(seconds.values()) / have.cpus
+    if whole < _LONG:
+        return
+    longest = sorted(seconds, key=lambda model: -seconds[model])[:3]
+    most = ", ".join(f"{model} {duration(seconds[model] / have.cpus)}" for model in longest)
+    console.warn(
+        f"this may train for {duration(whole)} on {have.cpus} cores, most of it {most}. Ctrl-C "
+        "loses nothing. Choose with --set 'models=[...]', or give it a GPU or a cluster"
+    )
