@@ -21,7 +21,6 @@ from mer_data.schema import Clip
 from mer_data.sheets import Row, read_sheet
 
 Points = npt.NDArray[np.float32]
-Box = tuple[int, int, int, int]
 
 POINTS = ("left eye", "right eye", "nose", "left mouth", "right mouth")
 
@@ -56,35 +55,10 @@ def find_points(image: npt.NDArray[np.uint8]) -> Points | None:
     -------
     float32 ``[5, 2]``, x and y in pixels; None if there is no face, or no detector is installed (see `DETECTOR`).
     """
-    found = _detect(image)
-    return None if found is None else found[1]
-
-
-def find_face(image: npt.NDArray[np.uint8]) -> Box | None:
-    """Find the box of the largest face, inside the picture: left, top, width, height in pixels.
-
-    Parameters
-    ----------
-    image
-        uint8 ``[H, W, 3]``, BGR.
-
-    Returns
-    -------
-    The box; None if there is no face, or no detector is installed (see `DETECTOR`).
-    """
-    found = _detect(image)
-    if found is None:
-        return None
-    height, width = image.shape[:2]
-    left, top, right, bottom = np.clip(np.rint(found[0]), 0, (width, height, width, height)).astype(int).tolist()
-    return (left, top, right - left, bottom - top) if right > left and bottom > top else None
-
-
-def _detect(image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], Points] | None:
     if mtcnn.installed() is None:
         return None
     boxes, points = mtcnn.detect(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8))
-    return (boxes[0], points[0]) if len(boxes) else None
+    return points[0] if len(boxes) else None
 
 
 def read_landmarks(path: Path, clips: Sequence[Clip]) -> dict[str, tuple[float, ...]]:

@@ -188,12 +188,13 @@ def choose_recipes(experiment: Experiment, chosen: Mapping[str, Sequence[ModelSp
     problems = [
         Problem("recipes", f"{name!r} is not among the experiment's models", did_you_mean(name, specs))
         for name in experiment.recipes
-        if name not in specs
+        if name not in specs and name != "all"
     ]
     known = [field.name for field in dataclasses.fields(Recipe)]
     recipes = {}
     for name, spec in specs.items():
-        changes = experiment.recipes.get(name, {})
+        of_all = experiment.recipes.get("all", {}) if spec.build is not None else {}
+        changes = {**of_all, **experiment.recipes.get(name, {})}
         problems += [
             Problem(f"recipes.{name}", f"unknown key {key!r}", did_you_mean(key, known))
             for key in changes

@@ -127,7 +127,7 @@ class Experiment(_Strict):
         How clips become folds: ``loso`` holds out one subject in turn, ``lodo`` one source dataset of a union;
         ``hde`` trains on one source dataset and tests on another, in every pairing.
     recipes
-        Per model, the fields of its published recipe to change.
+        Per model, the fields of its published recipe to change; under ``all``, those of every network.
     seeds
         Every job is run once per seed.
     device

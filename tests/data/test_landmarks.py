@@ -72,10 +72,9 @@ def test_without_a_detector_nothing_is_found(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(mtcnn, "installed", lambda: None)
     image = np.zeros((40, 40, 3), np.uint8)
     assert landmarks.find_points(image) is None
-    assert landmarks.find_face(image) is None
 
 
-def test_the_largest_face_is_taken_and_its_box_kept_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_points_of_the_largest_face_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     boxes = np.array([(-3.2, 5.4, 31, 60), (1, 1, 9, 9)], np.float32)
     points = np.arange(20, dtype=np.float32).reshape(2, 5, 2)
     seen = []
@@ -83,7 +82,6 @@ def test_the_largest_face_is_taken_and_its_box_kept_inside(monkeypatch: pytest.M
     monkeypatch.setattr(mtcnn, "detect", lambda image: seen.append(image) or (boxes, points))
     image = np.zeros((50, 40, 3), np.uint8)
     image[..., 0] = 200  # blue
-    assert landmarks.find_face(image) == (0, 5, 31, 45)
     assert (landmarks.find_points(image) == points[0]).all()
     assert seen[0][0, 0].tolist() == [0, 0, 200]
     monkeypatch.setattr(mtcnn, "detect", lambda image: (boxes[:0], points[:0]))

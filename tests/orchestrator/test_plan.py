@@ -104,6 +104,7 @@ def test_unknown_names_are_told_together(blob_store: Store) -> None:
         ({"ststnet": {"epochs": "many"}}, "recipes.ststnet.epochs"),
         ({"ststnet": {"order": "random"}}, "recipes.ststnet.order"),
         ({"off_apexnet": {"epochs": 3}}, "not among the experiment's models"),
+        ({"all": {"epoch": 3}}, "recipes.ststnet: unknown key 'epoch'"),
     ],
 )
 def test_recipes_are_checked(blob_store: Store, recipes: dict[str, dict[str, object]], told: str) -> None:
@@ -186,3 +187,14 @@ def test_a_union_is_checked(two: Store) -> None:
         plan(two, datasets=[{"name": "both", "union": ["casme2", "sam"]}])
     with pytest.raises(BadInput, match="none of the 442 clips"):
         plan(two, datasets=[{**UNION, "clip_list": "megc2019"}])
+
+
+def test_one_change_for_every_network(blob_store: Store) -> None:
+    recipes = {"all": {"epochs": 3, "lr": 0.1}, "ststnet": {"epochs": 4}}
+    chosen = experiment(models=["ststnet", "ststnet_table", "chance"], recipes=recipes)
+    found = choose_recipes(chosen, choose_models(chosen, blob_store))
+    assert {name: (recipe.epochs, recipe.lr) for name, recipe in found.items()} == {
+        "ststnet": (4, 0.1),
+        "ststnet_table": (3, 0.1),
+        "chance": (100, 1e-3),
+    }
