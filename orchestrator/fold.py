@@ -42,8 +42,8 @@ class FoldTrainable(tune.Trainable):
         self._clerk, self._fold_minutes = clerk, fold_minutes
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
         if self._device == "cuda":
-            # A fold that needs more than its share of the GPU fails, not the ones beside it; it gets a larger share then.
-            share = float(ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0))
+            # A fold that needs more than its share of the GPU fails, not those beside it; it gets a larger share then.
+            share = float(ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0))  # type: ignore[no-untyped-call]
             torch.cuda.set_per_process_memory_fraction(min(share, 1.0))
         self.reset_config(config)
 

@@ -12,10 +12,13 @@ import socket
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from mer_data.problems import BadInput, Problem, raise_all
 
@@ -77,17 +80,24 @@ class Cluster:
         import ray
 
         have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        most = _when_grown()
+        most = _when_grown() if _started_cluster() else {}
         cpus, gpus = (max(have.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU"))
         return Resources(max(1, int(cpus)), float(gpus))
 
 
 def _when_grown() -> dict[str, float]:
-    """What an autoscaling cluster may grow to: it starts with no GPU, and none is added before a job asks for one."""
-    from ray._private.state import state  # Ray's own libraries ask this; there is no public way yet
+    """What a cluster that `ray up` started may grow to: it has no GPU before a job asks for one.
 
-    most = state.get_max_resources_from_cluster_config() or {}
-    return {name: float(amount) for name, amount in most.items() if amount < sys.maxsize}
+    Ray tells nobody, but the head has the cluster file, filled in.
+    """
+    path = Path("~/ray_bootstrap_config.yaml").expanduser()
+    most: Counter[str] = Counter()
+    if path.is_file():
+        types = yaml.safe_load(path.read_text(encoding="utf-8")).get("available_node_types", {})
+        for one in types.values():
+            for name, amount in one.get("resources", {}).items():
+                most[name] += amount * one.get("max_workers", 0)
+    return dict(most)
 
 
 def start(cpus: int | None = None) -> bool:

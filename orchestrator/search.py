@@ -124,6 +124,7 @@ class StudyRun:
         self._failed: dict[str, str] = {}
         self._told = 0
         self._enough = False
+        self._finals: list[Job] = []
         self.chosen: dict[str, Choice] | None = None
 
     def take(self) -> Job | None:
@@ -141,17 +142,12 @@ class StudyRun:
         if failure is not None and not self._trained.has(job):
             self._failed[job.id] = failure
 
-    def finals(self) -> list[Job]:
-        """The jobs that train what was chosen; none before everything is chosen."""
-        return final_jobs(self._plan, self.study, self.chosen or {})
-
     @property
     def left(self) -> int:
         """How many jobs may still be given out, at most."""
         folds = len(self._order)
-        finals = sum(job.id not in self._issued and not self._trained.has(job) for job in self.finals())
         if self.chosen is not None:
-            return finals
+            return sum(job.id not in self._issued and not self._trained.has(job) for job in self._finals)
         unproposed = 0 if self._enough else self.study.search.configurations - len(self._configurations)
         running = sum(folds - len(one.folds) for one in self._configurations if one.state == "running")
         return unproposed * folds + running + folds
@@ -168,8 +164,7 @@ class StudyRun:
 
     def _wanted(self) -> Iterator[Job]:
         """Jobs whose results are needed next, trained or not."""
-        if self.chosen is not None:
-            yield from self.finals()
+        yield from self._finals
         for one in self._configurations:
             if one.state == "running":
                 # Behind a fold that has failed the race does not go on, so nothing there is wanted.
@@ -254,6 +249,7 @@ class StudyRun:
                 best, number = max(cells, key=lambda cell: (cell[0].uf1, cell[0].confidence, -cell[1]))
                 params = dict(self._configurations[number].params)
                 self.chosen[held_out] = Choice(number, params, best.epoch, best.uf1)
+        self._finals = final_jobs(self._plan, self.study, self.chosen)
         self._write()
 
     def _write(self) -> None:
