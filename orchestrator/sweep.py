@@ -207,6 +207,10 @@ class _Queue(Searcher):
         """How many trials may run or wait for their resources at a time; as many as run if each takes little GPU."""
         return self._have.cpus
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its searcher to restore an experiment, which is not how runs resume here."""
+        return {}
+
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The configuration of the next trial: a job's id and the share of a GPU it takes."""
         taken = self._next() if self._given < _TRIALS_PER_RUN else None

@@ -1,0 +1,61 @@
+"""The store behind a real S3 protocol server that three hosts reach over the network."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+
+import pytest
+from hosts import LAB, LAPTOP, Host, Lab
+from sweeps import EXPERIMENT, SUBMIT, score
+
+STORE = f"s3://lab/store?endpoint_override={LAPTOP}:5555&scheme=http&region=us-east-1"
+KEYS = "AWS_ACCESS_KEY_ID=tests AWS_SECRET_ACCESS_KEY=tests AWS_EC2_METADATA_DISABLED=true"
+FILL = f"""
+import boto3
+from blobs import blob_clips, write_blobs
+from mer_data.store import Store
+client = boto3.client("s3", endpoint_url="http://{LAPTOP}:5555", region_name="us-east-1")
+client.create_bucket(Bucket="lab")
+write_blobs(Store("{STORE}"), "blobs", blob_clips(5, 3))
+"""
+
+
+@pytest.fixture(scope="module")
+def requests(lab: Lab, laptop: Host) -> str:
+    """Path of the server's log, with a line per request and the address that it came from."""
+    log = lab.folder / "s3.log"
+    laptop.start(f"moto_server -H {LAPTOP} -p 5555 > {LAB}/s3.log 2>&1")  # ends with the laptop
+    deadline = time.monotonic() + 60
+    while "Running on" not in (log.read_text() if log.exists() else ""):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    (lab.folder / "fill.py").write_text(FILL)
+    laptop.run(f"cd mer && {KEYS} PYTHONPATH=.:tests python {LAB}/fill.py")
+    (lab.folder / "s3.yaml").write_text(EXPERIMENT.format(epochs=40) + f"store: {STORE}\n")
+    return str(log)
+
+
+def downloads(log: str) -> Counter[tuple[str, str]]:
+    """How often each host fetched each shard."""
+    with open(log) as file:  # noqa: PTH123 - read line by line
+        found = [re.search(r"^(10\.77\.0\.\d+) .*GET \S*/([^/?\s]+\.arrow)", line) for line in file]
+    return Counter((hit[1], hit[2]) for hit in found if hit and hit[2] != "clips.arrow")
+
+
+def test_each_host_fetches_a_shard_once(
+    lab: Lab, laptop: Host, head: Host, alone: dict[str, str], requests: str
+) -> None:
+    before = downloads(requests)
+    laptop.run(f"{SUBMIT} {LAB}/s3.yaml --out {LAB}/runs/s3")
+    assert score(head, "s3") == alone["short"]
+    first = downloads(requests) - before
+    hosts = {host for host, _ in first}
+    assert {lab.hosts["worker1"].address, lab.hosts["worker2"].address} & hosts
+    assert set(first.values()) == {1}, first
+
+    # A later run on the same features fetches none.
+    laptop.run(f"{SUBMIT} {LAB}/s3.yaml --out {LAB}/runs/s3-again --set seeds=1 --set models=ststnet")
+    again = downloads(requests) - before - first
+    assert not [pair for pair in again if pair[0] in hosts], again
