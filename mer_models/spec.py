@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +117,8 @@ class Recipe:
 @dataclass(frozen=True)
 class Range:
     """The values from `low` to `high` that a search may give a field of the recipe; whole numbers if both are."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}  # a misspelt `log` must not go unnoticed
 
     low: int | float
     high: int | float

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -234,14 +235,20 @@ def choose_spaces(experiment: Experiment, recipes: Mapping[str, Recipe]) -> dict
         problems += [
             Problem(where, f"unknown key {key!r}", did_you_mean(key, known)) for key in space if key not in known
         ]
-        for key in known & set(space):
+        given = dict(space)
+        for key in sorted(known & set(space)):
             values = space[key]
+            taken: list[Any] = []
             for value in values if isinstance(values, tuple) else (values.low, values.high):
                 try:
-                    TypeAdapter(Recipe).validate_python({**asdict(recipe), key: value})
+                    taken.append(getattr(TypeAdapter(Recipe).validate_python({**asdict(recipe), key: value}), key))
                 except ValidationError as error:
                     problems += [Problem(f"{where}.{key}", f"{value!r}: {e['msg']}") for e in error.errors()]
+            if not values:
+                problems.append(Problem(f"{where}.{key}", "has no values to choose from"))
+            elif not problems:  # as the recipe holds them: YAML reads 1e-4 as a text, and 8.0 is no number of clips
+                given[key] = tuple(taken) if isinstance(values, tuple) else replace(values, low=taken[0], high=taken[1])
         if space or len(recipe.kept_epochs()) > 1:
-            spaces[name] = space
+            spaces[name] = given
     raise_all(problems)
     return spaces

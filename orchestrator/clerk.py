@@ -83,10 +83,11 @@ class Clerk:
         return self._offered.get(job_id) or self._plan.job[job_id]
 
     def take(self, job_id: str) -> Work | None:
-        """The work of a job; None if it was given up."""
-        if job_id in self._given_up:
-            return None
+        """The work of a job; None if it was given up or is done."""
         job = self._job(job_id)
+        done = self._ledger.has(job_id) and not self._plan.keeps_weights(job)  # its worker was lost right after
+        if done or job_id in self._given_up:
+            return None
         cohort, fold = self._plan.cohorts[job.dataset], self._plan.fold(job)
         with self._noticing_trouble():
             self._ledger.begin(job_id)

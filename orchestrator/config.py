@@ -283,12 +283,14 @@ def _explain(error: Any, places: _Places) -> Problem:
     # A key that is missing, or an element of a list given in short form, has no place of its own.
     at = next(places[path[:length]] for length in range(len(path), -1, -1) if path[:length] in places)
     if error["type"] == "extra_forbidden":
-        owner = DatasetChoice if "datasets" in path else Experiment
+        owners: dict[str, type[_Strict]] = {"datasets": DatasetChoice, "search": Search}
+        owner = owners.get(str(path[0]), Experiment)
         return Problem(at, f"unknown key {last!r}", did_you_mean(last, owner.model_fields))
     if error["type"] == "missing":
         return Problem(at, f"the key {last!r} is missing")
     if error["type"] == "literal_error" and isinstance(error["input"], str):
-        known = [str(word) for word in get_args(Experiment.model_fields[str(path[0])].annotation)]
+        fields = (Search if path[0] == "search" else Experiment).model_fields
+        known = [str(word) for word in get_args(fields[last].annotation)]
         return Problem(at, f"{last}: {error['input']!r} is not known", did_you_mean(error["input"], known))
     message = error["msg"].removeprefix("Value error, ")
     return Problem(at, f"{key}: {message[0].lower()}{message[1:]}")

@@ -150,7 +150,7 @@ class Console:
             title = f"{dataset}: {whole}{how}{seeds}"
             self.table(title, header, cells)
             for number, configuration in enumerate(changed, 1):
-                searched = any(row["search"] for row in rows if row["configuration"] == configuration)
+                searched = any(row["searched"] for row in rows if row["configuration"] == configuration)
                 told = configuration if searched else f"the published recipe with {configuration}"
                 self._out.print(f"[{number}] {told}", markup=False)
             self._searches([row for row in rows if row["search"]])
@@ -178,7 +178,7 @@ class Console:
             counts, grid = found["configurations"], found["trainings"] + found["avoided"]
             self._out.print(
                 f"{row['model']}: {counts['proposed']} configurations, {counts['pruned']} stopped as worse, "
-                f"{counts['failed']} failed; {found['trainings']} of {grid} folds trained",
+                f"{counts['failed']} failed; the races used {found['trainings']} of {grid} folds",
                 markup=False,
             )
         self._out.print(

@@ -14,6 +14,7 @@ from orchestrator.plan import Job, Plan, Study
 from orchestrator.score.inner import Choice
 
 _REMEDY = "delete it and run the same command again"
+Limits = tuple[int, int | None, float | None]
 State = Literal["running", "complete", "pruned", "failed"]
 
 
@@ -57,12 +58,15 @@ class Course:
         Whether no more are proposed.
     chosen
         What is trained for each held-out subject; None before all races have ended.
+    limits
+        The number of configurations and the budget that it went by.
     """
 
     folds: tuple[str, ...]
     configurations: tuple[Tried, ...]
     ended: bool
     chosen: Mapping[str, Choice] | None
+    limits: Limits
 
     def save(self, out: Path, study: Study) -> None:
         """Write it aside and rename it."""
@@ -79,13 +83,14 @@ class Course:
         """
         path = _path(out, study)
         if not path.exists():
-            return Course(tuple(plan.folds[study.dataset]), (), ended=False, chosen=None)
+            return Course(tuple(plan.folds[study.dataset]), (), ended=False, chosen=None, limits=limits(study))
         course: Course = read(path, lambda: TypeAdapter(Course).validate_json(path.read_bytes()), _REMEDY)
-        return course
+        # What was chosen by other limits is not what this search chooses.
+        return course if course.limits == limits(study) else replace(course, ended=False, chosen=None)
 
     def unproposed(self, study: Study) -> int:
         """How many configurations may still be proposed."""
-        return 0 if self.ended else study.search.configurations - len(self.configurations)
+        return 0 if self.ended else max(study.search.configurations - len(self.configurations), 0)
 
     def jobs(self, plan: Plan, study: Study, one: Tried) -> list[Job]:
         """A configuration's job for each fold, in the order of the race."""
@@ -95,6 +100,11 @@ class Course:
     def finals(self, plan: Plan, study: Study) -> list[Job]:
         """The jobs that train what was chosen; none before everything is chosen."""
         return final_jobs(plan, study, self.chosen or {})
+
+
+def limits(study: Study) -> Limits:
+    """What may be raised without making it another search: the number of configurations and the budget."""
+    return study.search.configurations, study.search.trainings, study.search.hours
 
 
 def final_jobs(plan: Plan, study: Study, chosen: Mapping[str, Choice]) -> list[Job]:

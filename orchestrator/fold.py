@@ -97,7 +97,7 @@ class FoldTrainable(tune.Trainable):
 
     def _train(self) -> float:
         work: Work | None = ray.get(self._clerk.take.remote(self._job_id))
-        if work is None:  # its time was up in another process, which has told the reason
+        if work is None:  # done, or its time was up, in another process, which has told so
             return 0.0
         spec = replace(_find_model(work), inputs=work.inputs)
         start = time.perf_counter()

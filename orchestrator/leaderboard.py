@@ -165,6 +165,7 @@ def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) 
         "confusion": total.tolist(),
         "clip_list": one.cohort.checksum,
         "missing_clips": len(one.cohort.missing),
+        "searched": one.searched is not None,
         "search": _search(one, strata) if scope == "all" and one.searched is not None else None,
     }
 

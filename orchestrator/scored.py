@@ -165,6 +165,8 @@ class _Found:
         clip_ids, true, run, counts = [], [], [], []
         predicted: defaultdict[str, list[Indices]] = defaultdict(list)
         seconds = 0.0
+        tested = {clip_id for job in done for clip_id in plan.fold(job).test_ids}
+        subjects = sorted({cohort.subject_of[clip_id] for clip_id in tested})
         for seed in sorted({job.seed for job in done}):
             jobs = [job for job in done if job.seed == seed]
             results = [ledger.read(job.id) for job in jobs]
@@ -182,7 +184,7 @@ class _Found:
                 if study.seed == seed:
                     tried = _Tried.read(plan, ledger, study, course, jobs)
                     candidates = _predictions(tried.answers, cohort, ids, lengths)
-                    counts.append(tried.counts(candidates, cohort, ids))
+                    counts.append(tried.counts(candidates, subjects, [cohort.subject_of[clip_id] for clip_id in ids]))
                     seconds += tried.seconds
             for name, rule in RULES.items():
                 if rule.oracle:
@@ -251,10 +253,10 @@ class _Tried:
                 last.append(sum(map(len, rows)) - 1)
         return _Tried(np.concatenate(rows), tuple(last), seconds)
 
-    def counts(self, candidates: Predictions, cohort: Cohort, clip_ids: Sequence[str]) -> metrics.Counts:
-        """Confusion matrices ``[configurations, subjects, true, predicted]`` at the last epochs, subjects sorted."""
-        _, subject = np.unique([cohort.subject_of[clip_id] for clip_id in clip_ids], return_inverse=True)
-        shape = len(self.last), int(subject.max()) + 1, candidates.classes, candidates.classes
+    def counts(self, candidates: Predictions, subjects: Sequence[str], of_clips: Sequence[str]) -> metrics.Counts:
+        """Confusion matrices ``[configurations, subjects, true, predicted]`` at the last epochs."""
+        subject = np.searchsorted(subjects, of_clips)
+        shape = len(self.last), len(subjects), candidates.classes, candidates.classes
         counts = np.zeros(shape, np.int64)
         for row, answers in enumerate(self.answers[list(self.last)]):
             np.add.at(counts[row], (subject, candidates.true, answers), 1)
@@ -304,7 +306,7 @@ def _searched_cells(plan: Plan, ledger: Ledger) -> list[_Found]:
     return [
         _Found(
             cell=cell,
-            key=digest(sorted(study.name for study, _ in searches)),
+            key=digest([cell.configuration, *sorted(study.name for study, _ in searches)]),
             planned=tuple((held_out, study.seed) for study, _ in searches for held_out in plan.folds[cell.dataset]),
             done=tuple(job for study, course in searches for job in course.finals(plan, study) if job.id in done),
             searches=tuple(searches),

@@ -29,7 +29,7 @@ from mer_data.hashing import digest
 from mer_models.spec import Range
 from orchestrator.checkpoints import without_weights
 from orchestrator.choices import Cohort
-from orchestrator.course import Course, State, Tried, final_jobs
+from orchestrator.course import Course, State, Tried, final_jobs, limits
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Job, Plan, Study
 from orchestrator.score.inner import Choice, Inner, pooled
@@ -117,7 +117,10 @@ class StudyRun:
         self._plan, self.study, self._trained = plan, study, trained
         self._out = out
         self._order = race_order(plan.validation[study.dataset][study.seed], plan.cohorts[study.dataset])
-        known = [one.params for one in Course.load(out, plan, study).configurations]
+        tried = Course.load(out, plan, study).configurations
+        # What failed is tried again, so what was proposed when it had failed may have to be proposed anew.
+        failed = next((one.number for one in tried if one.state == "failed"), len(tried))
+        known = [one.params for one in tried[: failed + study.search.concurrent]]
         self._proposals = _Proposals(study, storage, known)
         self._configurations: list[Configuration] = []
         self._issued: set[str] = set()
@@ -154,13 +157,18 @@ class StudyRun:
 
     def advance(self) -> None:
         """Go as far as the results that are there allow."""
+        changed = False
         while self.chosen is None:
             ended = sum(self._judge(one) for one in self._configurations if one.state == "running")
             proposed = self._propose()
             if self._settled:
                 self._choose()
+            changed = changed or bool(ended) or proposed or self.chosen is not None
             if not ended and not proposed:
-                return
+                break
+        if changed:
+            # Once, at the end: what a resumed search goes through again must not take the place of what it had found.
+            self._write()
 
     def _wanted(self) -> Iterator[Job]:
         """Jobs whose results are needed next, trained or not."""
@@ -179,14 +187,23 @@ class StudyRun:
             job = one.jobs[len(one.folds)]
             if job.id in self._failed:
                 one.state, one.reason = "failed", f"{job.held_out}: {self._failed[job.id]}"
+                self._without_rival(one)
             elif not self._trained.has(job) or self._must_wait(one):
                 return False
             else:
                 one.folds.append(self._trained.inner(job))
-                if self.study.search.race and one.rival is not None and _is_worse(one, one.rival):
+                racing = self.study.search.race and len(one.folds) < len(one.jobs)  # after the last, nothing is saved
+                if racing and one.rival is not None and _is_worse(one, one.rival):
                     one.state = "pruned"
-        self._write()
         return True
+
+    def _without_rival(self, rival: Configuration) -> None:
+        """A configuration that has failed is out, so none may stay stopped for having been worse than it."""
+        for one in self._configurations:
+            if one.rival is rival:
+                one.rival = None
+                if one.state == "pruned":
+                    one.state = "running"
 
     def _must_wait(self, one: Configuration) -> bool:
         """Whether the rival is still running and has not got as far as this configuration's next fold."""
@@ -215,7 +232,7 @@ class StudyRun:
                 break
             params = self._proposals.ask(len(self._configurations))
             recipe = replace(self.study.recipe, **params)
-            fallback = self._configurations[0] if self._configurations else None
+            fallback = next((one for one in self._configurations[:1] if one.state != "failed"), None)
             rivals = [one for one in first if one.state == "complete"]
             self._configurations.append(
                 Configuration(
@@ -225,7 +242,6 @@ class StudyRun:
                     rival=max(rivals, key=lambda one: (one.value, -one.number), default=fallback),
                 )
             )
-            self._write()
         return len(self._configurations) > before
 
     def _spent(self, finished: Sequence[Configuration]) -> bool:
@@ -250,7 +266,6 @@ class StudyRun:
                 params = dict(self._configurations[number].params)
                 self.chosen[held_out] = Choice(number, params, best.epoch, best.uf1)
         self._finals = final_jobs(self._plan, self.study, self.chosen)
-        self._write()
 
     def _write(self) -> None:
         tried = (
@@ -258,7 +273,7 @@ class StudyRun:
             for one in self._configurations
         )
         ended = self._enough or len(self._configurations) == self.study.search.configurations
-        Course(tuple(self._order), tuple(tried), ended, self.chosen).save(self._out, self.study)
+        Course(tuple(self._order), tuple(tried), ended, self.chosen, limits(self.study)).save(self._out, self.study)
 
 
 class _Proposals:
@@ -325,11 +340,13 @@ def _sampler(study: Study, number: int) -> optuna.samplers.BaseSampler:
 def _is_worse(one: Configuration, rival: Configuration) -> bool:
     """Whether a configuration is significantly worse than another on the folds it has, by Optuna's pruner.
 
-    Wilcoxon's signed-rank test on the mean probability that the validation clips' true class gets: a continuous score,
-    so there are no ties, and defined for every fold, which UF1 is not.
+    Wilcoxon's signed-rank test on the probability that the validation clips' true class gets, in the mean over
+    classes: a continuous score, so ties are rare, and defined for every fold, which UF1 is not.
     """
     count = len(one.folds)
     if not _FIRST_FOLDS <= count <= len(rival.folds):
+        return False
+    if _steps(one, count) == _steps(rival, count):  # equal answers: nothing to test, and slow to
         return False
     duel = optuna.create_study(direction="maximize")
     duel.add_trial(create_trial(value=0.0, intermediate_values=_steps(rival, count)))

@@ -28,6 +28,7 @@ from orchestrator.plan import Job, Plan
 from orchestrator.runtime import Resources
 
 _TRIES = 3  # how often a job is started whose worker is lost
+_WAITING = 2  # trials that wait in Tune's queue; more would be trained although their race ends meanwhile
 # Tune keeps some 45 kB of every trial and writes all of them again and again: after so many, it starts afresh.
 _TRIALS_PER_RUN = 5000
 
@@ -153,7 +154,7 @@ def _use_gpus(plan: Plan, have: Resources) -> bool:
 
 
 def _tune(queue: _Queue, clerk: Any, slots: int, folder: Path, fold_minutes: float | None) -> None:
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + 2)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + _WAITING)
     shutil.rmtree(folder, ignore_errors=True)
     # What Tune writes of its own is thrown away, so that it could not be written is nobody's concern.
     logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
@@ -213,6 +214,8 @@ class _Queue(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The configuration of the next trial: a job's id and the share of a GPU it takes."""
+        if len(self._running) >= self.slots + _WAITING:
+            return None
         taken = self._next() if self._given < _TRIALS_PER_RUN else None
         if taken is None:
             if self._running:

@@ -94,7 +94,7 @@ def _write_configurations(client: MlflowClient, plan: Plan, one: Scored, out: Pa
         if not parents or (study.model, study.dataset) != (one.cell.model, one.cell.dataset):
             continue
         parent = parents[0].info
-        of_study = f"tags.study = '{study.name}'"
+        of_study = f"tags.study = '{study.name}' and tags.`mlflow.parentRunId` = '{parent.run_id}'"
         known = {
             run.data.tags["number"] for run in client.search_runs([parent.experiment_id], of_study, max_results=5000)
         }

@@ -10,7 +10,7 @@ from blobs import blob_clips, write_blobs
 from mer_data.store import Store
 
 # What the user's environment says must not lead tests to the user's own servers, stores and clusters.
-for _name in ("MLFLOW_TRACKING_URI", "MER_STORE", "RAY_ADDRESS"):
+for _name in ("MLFLOW_TRACKING_URI", "MER_STORE", "RAY_ADDRESS", "SSH_CONNECTION"):
     os.environ.pop(_name, None)
 # A token that another run left in the home folder must not decide whether the tests' cluster starts.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")

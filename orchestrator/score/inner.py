@@ -24,7 +24,7 @@ class Inner:
     uf1
         UF1 of the validation clips.
     confidence
-        Mean probability (softmax) of the true class of the validation clips.
+        Mean over classes of the mean probability (softmax) of the true class of its validation clips.
     counts
         Their confusion matrix ``[true, predicted]``.
     seconds
@@ -45,7 +45,8 @@ class Inner:
         wide = logits.astype(np.float64)
         powers = np.exp(wide - wide.max(-1, keepdims=True))
         right = powers[:, np.arange(len(true)), true] / powers.sum(-1)
-        confidence = right.mean(1)
+        share = 1 / np.bincount(true, minlength=logits.shape[-1])[true]  # every class counts as much, as in UF1
+        confidence = right @ (share / share.sum())
         counts = np.stack([confusion(true, row, logits.shape[-1]) for row in wide.argmax(-1)])
         scores = uf1(counts)
         best = max(range(len(epochs)), key=lambda index: (scores[index], confidence[index], -index))
