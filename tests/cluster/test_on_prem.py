@@ -29,7 +29,7 @@ def test_progress_survives_a_dropped_connection_and_is_seen_from_the_laptop(
     laptop.run(f"{submit} {LAB}/long.yaml --out {LAB}/runs/tmux")
     wait_for_entries(lab, "tmux", 3)
     status = laptop.run(f"cd mer && ray exec cluster/on-prem.yaml 'mer status {LAB}/runs/tmux'", ok=False)
-    assert re.search(r"\d+ done, \d+ missing", status.stdout), status.stdout
+    assert re.search(r"\d+ done, \d+ running, \d+ missing", status.stdout), status.stdout
     wait_for_entries(lab, "tmux", 15)
     assert score(head, "tmux") == alone["long"]
 

@@ -1,5 +1,6 @@
 """Kill the driver at any moment; the same command gives the same table."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from blobs import blob_clips, write_blobs
 
 from mer_data.store import Store
+from orchestrator import cli
 from orchestrator.ledger import Ledger
 
 EXPERIMENT = """\
@@ -22,14 +24,19 @@ recipes:
 """
 
 
-def finish(folder: Path, out: str) -> Any:
-    return drivers.finish(folder, "run", "kill.yaml", "--out", out)
+def run_here(folder: Path, out: str, capsys: pytest.CaptureFixture[str]) -> Any:
+    """The same command in this process, whose Ray has started already."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["run", str(folder / "kill.yaml"), "--out", str(folder / out), "--json"])
+    assert not stopped.value.code
+    return json.loads(capsys.readouterr().out)
 
 
-def test_a_killed_driver_loses_nothing(tmp_path: Path) -> None:
+def test_a_killed_driver_loses_nothing(ray_session: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_blobs(Store(tmp_path / "store"), "blobs", blob_clips(12, 4))
     (tmp_path / "kill.yaml").write_text(EXPERIMENT.format(store=tmp_path / "store"))
-    undisturbed = finish(tmp_path, "runs/undisturbed")
+    undisturbed = run_here(tmp_path, "runs/undisturbed", capsys)
 
     ledger = Ledger(tmp_path / "runs/killed/ledger")
     run = drivers.start(tmp_path, "run", "kill.yaml", "--out", "runs/killed")
@@ -38,7 +45,7 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path) -> None:
     run.communicate()
     kept = {job: (ledger.root / f"{job}.arrow").stat().st_mtime_ns for job in ledger.ids()}
 
-    resumed = finish(tmp_path, "runs/killed")
+    resumed = run_here(tmp_path, "runs/killed", capsys)
     assert resumed["score"] == undisturbed["score"]
     assert resumed["status"] == undisturbed["status"]
     assert len(kept) >= 15

@@ -100,10 +100,10 @@ def test_oracle_rules_never_score_below_the_last_epoch(finished: Path, capsys: p
 
 def test_the_same_command_again_runs_nothing(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = finished / "runs/small"
-    before = {path.name: path.stat().st_mtime_ns for path in (out / "ledger").iterdir()}
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "ledger").glob("*.arrow")}
     status, again = document(capsys, "run", finished / "small.yaml", "--out", out)
     assert status == 0
-    assert {path.name: path.stat().st_mtime_ns for path in (out / "ledger").iterdir()} == before
+    assert {path.name: path.stat().st_mtime_ns for path in (out / "ledger").glob("*.arrow")} == before
     assert again["status"]["jobs"] == counts(done=18)
 
 
@@ -334,4 +334,5 @@ def test_a_terminal_gets_a_progress_bar(
     assert mer("run", finished / "small.yaml", *changes) == 0
     errors = capsys.readouterr().err
     assert "━" in errors
-    assert "majority on blobs 6/6" in errors
+    assert "majority on blobs" in errors
+    assert "6/6" in errors
