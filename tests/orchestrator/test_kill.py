@@ -14,6 +14,8 @@ from mer_data.store import Store
 from orchestrator import cli
 from orchestrator.ledger import Ledger
 
+pytestmark = pytest.mark.fault
+
 EXPERIMENT = """\
 name: kill
 store: {store}
@@ -56,7 +58,6 @@ def test_a_killed_driver_loses_nothing(ray_session: None, tmp_path: Path, capsys
         assert ledger.read(job).logits.tobytes() == whole.read(job).logits.tobytes()
 
 
-@pytest.mark.fault
 def test_ctrl_c_stops_the_run_and_says_how_to_go_on(tmp_path: Path) -> None:
     write_blobs(Store(tmp_path / "store"), "blobs", blob_clips(12, 4))
     text = EXPERIMENT.format(store=tmp_path / "store").replace("epochs: 60", "epochs: 3000")

@@ -109,6 +109,7 @@ class TestKeeping:
             assert known.code == models()["ststnet"].code_digest()
             assert known.feature_keys["flow_uvs_28"] == plan.feature_keys["blobs"]["flow_uvs_28"]
 
+    @pytest.mark.slow
     def test_lost_weights_are_made_again_to_the_same_bytes(
         self, ray_session: None, finished: Path, run: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
