@@ -17,7 +17,10 @@ _LONG = 12 * 3600.0
 
 
 def training_seconds(plan: Plan, done: set[str]) -> dict[str, float]:
-    """Seconds of training on one core that are left, by model; of searches as if no race ended early."""
+    """Seconds of training on one core that are left, by model.
+
+    Searches count as if nothing of them were done and no race ended early.
+    """
     clips: Counter[tuple[str, int]] = Counter()  # by model and epochs: clips to train on, over all jobs
     classes = {}
     for job in plan.jobs:
