@@ -113,14 +113,17 @@ def demo(out: Path | None, as_json: bool) -> int:
 
 @mer.command()
 @click.argument("experiment")
+@click.argument("names", nargs=-1)
 @_set
 @_models
 @_cpus
-def features(experiment: str, changes: tuple[str, ...], model_files: tuple[str, ...], cpus: int | None) -> None:
-    """Compute the features an experiment needs."""
+def features(
+    experiment: str, names: tuple[str, ...], changes: tuple[str, ...], model_files: tuple[str, ...], cpus: int | None
+) -> None:
+    """Compute the features an experiment needs, or those of the given NAMES; `all` computes every feature there is."""
     from orchestrator.run import compute_features
 
-    compute_features(_load(experiment, changes, model_files), Console(), cpus)
+    compute_features(_load(experiment, changes, model_files), Console(), cpus, names)
 
 
 @mer.command()

@@ -8,11 +8,12 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mer_data.features import FEATURES
 from mer_data.files import written_aside
 from mer_data.problems import BadInput, Problem
 from mer_data.protocols import splits
@@ -67,7 +68,9 @@ def run(experiment: Experiment, out: Path | None, console: Console, cpus: int | 
     chosen = _checked(experiment, store, console)
     out = out or Path("runs") / experiment.name
     with _only_driver(out), Cluster(cpus) as cluster:
-        _features(experiment, store, chosen, cluster, console)
+        for choice in choose_datasets(experiment, store):
+            for member in choice.members:
+                precompute(store, member, needed_features(chosen[choice.name], store, choice), cluster, console)
         plan = make_plan(experiment, store)
         plan.save(out / "plan.json")
         _write_splits(plan, out)
@@ -106,8 +109,10 @@ def _tell_untrained(plan: Plan, cohort: Cohort, console: Console) -> None:
             console.warn(f"{cohort.dataset}, {fold.held_out}: no training clips of {absent}, which are tested")
 
 
-def compute_features(experiment: Experiment, console: Console, cpus: int | None = None) -> None:
-    """Only the features of an experiment, as ``mer features``.
+def compute_features(
+    experiment: Experiment, console: Console, cpus: int | None = None, names: Sequence[str] = ()
+) -> None:
+    """Only the features of an experiment, as ``mer features``: those its models eat, or `names`; ``all`` names each.
 
     Raises
     ------
@@ -115,9 +120,13 @@ def compute_features(experiment: Experiment, console: Console, cpus: int | None 
         As :func:`run`.
     """
     store = Store(experiment.store)
-    chosen = _checked(experiment, store, console)
+    named = sorted(FEATURES) if list(names) == ["all"] else names
+    chosen = {} if named else _checked(experiment, store, console)
     with Cluster(cpus) as cluster:
-        _features(experiment, store, chosen, cluster, console)
+        for choice in choose_datasets(experiment, store):
+            wanted = named or needed_features(chosen[choice.name], store, choice)
+            for member in choice.members:
+                precompute(store, member, wanted, cluster, console)
 
 
 def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
@@ -162,15 +171,6 @@ def _checked(experiment: Experiment, store: Store, console: Console) -> dict[str
             )
     choose_spaces(experiment, choose_recipes(experiment, chosen))
     return chosen
-
-
-def _features(
-    experiment: Experiment, store: Store, chosen: Mapping[str, Sequence[ModelSpec]], cluster: Cluster, console: Console
-) -> None:
-    for choice in choose_datasets(experiment, store):
-        needed = needed_features(chosen[choice.name], store, choice)
-        for member in choice.members:
-            precompute(store, member, needed, cluster, console)
 
 
 def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:

@@ -10,8 +10,10 @@ from mer_data.formats import import_dataset
 from mer_data.problems import BadInput
 from mer_data.store import Store
 from mer_data.synthetic import make_casme2
+from orchestrator.config import Experiment
 from orchestrator.console import Console
 from orchestrator.precompute import precompute
+from orchestrator.run import compute_features
 from orchestrator.runtime import Cluster
 
 FEATURE = "flow_uvs_28"
@@ -148,6 +150,15 @@ def test_unknown_features_are_told(computed: Path) -> None:
     store = Store(computed / "store")
     with pytest.raises(BadInput, match="did you mean 'flow_uvs_28'"):
         precompute(store, "casme2", ["flow_uvs_29"], Cluster(), Console())
+
+
+def test_features_are_computed_by_name_whatever_the_models_eat(computed: Path, tmp_path: Path) -> None:
+    folder = moved(computed, tmp_path)
+    experiment = Experiment(name="x", store=str(folder / "store"), datasets=["casme2"], models=["chance"])
+    compute_features(experiment, Console(), names=["apex_gray_224", FEATURE])
+    assert sorted(Store(folder / "store").features("casme2")) == ["apex_gray_224", FEATURE]
+    with pytest.raises(BadInput, match="unknown feature 'apex_gray_22'.*apex_gray_224"):
+        compute_features(experiment, Console(), names=["apex_gray_22"])
 
 
 def test_a_damaged_shard_is_computed_anew_with_the_same_bytes(computed: Path, tmp_path: Path) -> None:
