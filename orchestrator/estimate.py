@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from mer_models.complexity import complexity
 from mer_models.spec import models
 from orchestrator.console import Console, duration
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, Study
 from orchestrator.runtime import Resources
 
 # Products per second of one core in these networks: STSTNet's full recipe and Micro-Attention's steps give about this.
@@ -16,10 +17,11 @@ _PASSES = 3  # forwards, and twice backwards: for the weights and for the inputs
 _LONG = 12 * 3600.0
 
 
-def training_seconds(plan: Plan, done: set[str]) -> dict[str, float]:
+def training_seconds(plan: Plan, done: set[str], searches: Iterable[tuple[Study, int]]) -> dict[str, float]:
     """Seconds of training on one core that are left, by model.
 
-    Searches count as if nothing of them were done and no race ended early.
+    `done` are the ids of finished jobs, `searches` the plan's studies with the trainings that each of them may still
+    need: a race that ends early makes it less.
     """
     clips: Counter[tuple[str, int]] = Counter()  # by model and epochs: clips to train on, over all jobs
     classes = {}
@@ -27,10 +29,9 @@ def training_seconds(plan: Plan, done: set[str]) -> dict[str, float]:
         if job.id not in done:
             clips[job.model, plan.recipe(job).epochs] += len(plan.fold(job).train_ids)
             classes[job.model] = len(plan.cohorts[job.dataset].classes)
-    for study in plan.studies:
+    for study, left in searches:
         folds = plan.folds[study.dataset].values()
-        times = study.search.configurations + 1
-        clips[study.model, study.recipe.epochs] += times * sum(len(fold.train_ids) for fold in folds)
+        clips[study.model, study.recipe.epochs] += left * sum(len(fold.train_ids) for fold in folds) // len(folds)
         classes[study.model] = len(plan.cohorts[study.dataset].classes)
     seconds: defaultdict[str, float] = defaultdict(float)
     for (model, epochs), count in clips.items():
@@ -41,11 +42,13 @@ def training_seconds(plan: Plan, done: set[str]) -> dict[str, float]:
     return seconds
 
 
-def warn_if_long(plan: Plan, done: set[str], have: Resources, console: Console) -> None:
+def warn_if_long(
+    plan: Plan, done: set[str], searches: Iterable[tuple[Study, int]], have: Resources, console: Console
+) -> None:
     """Say so if the processor cores would be busy for more than half a day, and with which models."""
     if have.gpus and plan.device != "cpu":
         return
-    seconds = training_seconds(plan, done)
+    seconds = training_seconds(plan, done, searches)
     whole = sum(seconds.values()) / have.cpus
     if whole < _LONG:
         return

@@ -192,7 +192,7 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
         console.say(f"{len(done)} folds are done already" + (f", at most {left} are left" if left else ""))
     if not left:
         return
-    warn_if_long(plan, done, cluster.resources, console)
+    warn_if_long(plan, done, [(run.study, run.left) for run in studies], cluster.resources, console)
     try:
         cost = sweep(
             plan,

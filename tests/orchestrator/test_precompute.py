@@ -157,7 +157,7 @@ def test_features_are_computed_by_name_whatever_the_models_eat(computed: Path, t
     experiment = Experiment(name="x", store=str(folder / "store"), datasets=["casme2"], models=["chance"])
     compute_features(experiment, Console(), names=["apex_gray_224", FEATURE])
     assert sorted(Store(folder / "store").features("casme2")) == ["apex_gray_224", FEATURE]
-    with pytest.raises(BadInput, match="unknown feature 'apex_gray_22'.*apex_gray_224"):
+    with pytest.raises(BadInput, match=r"unknown feature 'apex_gray_22'.*apex_gray_224"):
         compute_features(experiment, Console(), names=["apex_gray_22"])
 
 

@@ -4,11 +4,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import drivers
 import pytest
 
 from mer_data.formats import import_dataset
@@ -17,7 +17,6 @@ from mer_data.synthetic import make_casme2
 
 pytestmark = pytest.mark.fault
 
-ROOT = Path(__file__).resolve().parents[2]
 # Two features that share a clip's frames, one of which takes long enough to be in the middle of.
 EXPERIMENT = "name: faults\nstore: {store}\ndatasets: [casme2]\nmodels: [ststnet, hoof_svm]\n"
 SUBJECTS = 4
@@ -45,19 +44,12 @@ def prepare(folder: Path, twin: Path) -> None:
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "orchestrator.cli", "features", "faults.yaml"]
-    # A driver of its own: neither the tests' Ray nor its address.
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    environment["PYTHONPATH"] = str(ROOT)
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    return drivers.start(folder, "features", "faults.yaml")
 
 
 def finish(folder: Path) -> None:
-    run = start(folder)
-    _, errors = run.communicate(timeout=300)
-    assert run.returncode == 0, errors.decode()
+    status, _, errors = drivers.end(start(folder))
+    assert status == 0, errors
 
 
 def contents(store: Path) -> dict[str, bytes]:
@@ -70,28 +62,9 @@ def shards(folder: Path) -> set[Path]:
     return set((folder / "store").glob("casme2/features/*/[!.]*.arrow"))
 
 
-def wait_for(condition: Callable[[], object], run: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 240
-    while not condition() and run.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert run.poll() is None, "the run ended before it could be disturbed"
-
-
-def actors(driver: int) -> list[int]:
+def actors(driver: subprocess.Popen[bytes]) -> list[int]:
     """The processes that compute features for a driver, and for no other one on this machine."""
-    parents, found = {}, []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if (folder / "cmdline").read_bytes().startswith(b"ray::Extractor.make"):
-                found.append(int(folder.name))
-        except OSError:
-            continue  # it has just ended
-
-    def belongs(process: int) -> bool:
-        return process == driver or (process in parents and belongs(parents[process]))
-
-    return [process for process in found if belongs(process)]
+    return drivers.workers(driver.pid, "ray::Extractor.make")
 
 
 def test_a_killed_actor_is_replaced_and_the_run_ends_well(
@@ -99,11 +72,11 @@ def test_a_killed_actor_is_replaced_and_the_run_ends_well(
 ) -> None:
     prepare(tmp_path, twin)
     run = start(tmp_path)
-    wait_for(lambda: actors(run.pid), run)
+    drivers.wait_for(lambda: actors(run), run)
     time.sleep(0.5)  # into its first clips
-    os.kill(actors(run.pid)[0], signal.SIGKILL)
-    _, errors = run.communicate(timeout=300)
-    assert run.returncode == 0, errors.decode()
+    os.kill(actors(run)[0], signal.SIGKILL)
+    status, _, errors = drivers.end(run)
+    assert status == 0, errors
     assert contents(tmp_path / "store") == undisturbed
 
 
@@ -113,7 +86,7 @@ def test_a_killed_driver_loses_nothing_that_was_finished(
 ) -> None:
     prepare(tmp_path, twin)
     run = start(tmp_path)
-    wait_for(lambda: actors(run.pid) and len(shards(tmp_path)) >= done, run)
+    drivers.wait_for(lambda: actors(run) and len(shards(tmp_path)) >= done, run)
     os.kill(run.pid, signal.SIGKILL)
     run.communicate()
     kept = {path: path.stat().st_mtime_ns for path in shards(tmp_path)}
@@ -156,11 +129,10 @@ def test_a_full_disk_ends_in_one_message_and_the_run_goes_on_when_there_is_room(
     with filler.open("wb", buffering=0) as file:
         room = shutil.disk_usage(small_disk).free - 24 * 1024
         file.write(bytes(room))
-    run = start(small_disk)
-    _, errors = run.communicate(timeout=300)
-    said = [line for line in errors.decode().splitlines() if "clips × features" not in line]
-    assert run.returncode == 2
-    assert len(said) == 1, errors.decode()
+    status, _, errors = drivers.end(start(small_disk))
+    said = [line for line in errors.splitlines() if "clips × features" not in line]
+    assert status == 2
+    assert len(said) == 1, errors
     assert str(small_disk / "store") in said[0]
     assert "No space left on device" in said[0]
     assert not list((small_disk / "store").rglob(".*.tmp")), "something half-written was left"
