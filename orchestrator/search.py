@@ -10,34 +10,31 @@ the ledger instead of training.
 
 from __future__ import annotations
 
-import logging
-import warnings
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState, create_trial
 
 from mer_data.hashing import digest
-from mer_models.spec import Range
+from mer_data.problems import BadInput, Problem
+from mer_data.remembered import Remembered
 from orchestrator.checkpoints import without_weights
-from orchestrator.choices import Cohort
 from orchestrator.course import Course, State, Tried, final_jobs, limits
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Job, Plan, Study
-from orchestrator.score.inner import Choice, Inner, pooled
+from orchestrator.proposals import Journal, Proposals
+from orchestrator.race import is_worse, race_order
+from orchestrator.score.inner import Choice, Inner
+from orchestrator.score.metrics import Counts, uf1
 
-optuna.logging.set_verbosity(logging.WARNING)
-
-# Nothing is judged on fewer folds: before 5 the test cannot give less than 0.05.
-_FIRST_FOLDS, _P_VALUE = 6, 0.05
+# Raised when `Inner.of` says something else of the same answers.
+_SCORES = 1
 
 
 @dataclass
@@ -67,9 +64,14 @@ class Configuration:
     reason: str = ""
 
     @property
+    def counts(self) -> Counts:
+        """Confusion matrices of its validation answers, ``[folds so far, true, predicted]``."""
+        return np.array([one.counts for one in self.folds])
+
+    @property
     def value(self) -> float:
         """UF1 of its validation answers, pooled over folds; what the sampler is told."""
-        return pooled(self.folds)
+        return float(uf1(self.counts.sum(0)))
 
 
 class Trained:
@@ -77,7 +79,15 @@ class Trained:
 
     def __init__(self, plan: Plan, ledger: Ledger) -> None:
         self._plan, self._ledger = plan, ledger
-        self._done = ledger.ids() - without_weights(plan, ledger.root.parent)
+        out = ledger.root.parent
+        self._done = ledger.ids() - without_weights(plan, out)
+        self._scores: dict[str, Remembered] = {}
+        self._read: dict[Path, tuple[str, str]] = {}
+        for study in plan.studies:
+            cohort = plan.cohorts[study.dataset]
+            # Of the classes of validation clips a job's id knows nothing.
+            name = f"{study.dataset}.{digest([_SCORES, cohort.checksum, cohort.classes])[:8]}.scores.json"
+            self._scores[study.dataset] = Remembered(out / "search" / name, ledger.root)
 
     def note(self, job: Job) -> None:
         """A job has ended."""
@@ -89,13 +99,45 @@ class Trained:
         return job.id in self._done
 
     def inner(self, job: Job) -> Inner:
-        """The validation scores of a job of a search. Answers for its test clips are not returned."""
+        """The validation scores of a job of a search. Answers for its test clips are not returned.
+
+        Raises
+        ------
+        BadInput
+            If the ledger's entry is missing or damaged.
+        """
+        path = self._ledger.root / f"{job.id}.arrow"
+        try:
+            text = self._scores[job.dataset].get(path, lambda _: self._score(job, path))
+        except FileNotFoundError:
+            raise BadInput(Problem(str(path), "no such file", "run the same command again")) from None
+        epoch, uf1, confidence, counts, seconds = json.loads(text)
+        return Inner(epoch, uf1, confidence, np.array(counts, np.int64), seconds)
+
+    def _score(self, job: Job, path: Path) -> str:
+        """The fields of a job's validation scores."""
         cohort, validates = self._plan.cohorts[job.dataset], self._plan.validates(job)
         result = self._ledger.read(job.id)
         position = {clip_id: index for index, clip_id in enumerate(result.clip_ids)}
         rows = [position[clip_id] for clip_id in validates]
         true = np.array([cohort.classes.index(cohort.label_of[clip_id]) for clip_id in validates], np.int64)
-        return Inner.of(result.epochs, result.logits[:, rows], true, result.seconds)
+        one = Inner.of(result.epochs, result.logits[:, rows], true, result.seconds)
+        text = json.dumps([one.epoch, one.uf1, one.confidence, one.counts.tolist(), one.seconds])
+        self._read[path] = job.dataset, text
+        return text
+
+    def save(self) -> None:
+        """Keep the scores, so that a search that is gone through again need not read the ledger's files."""
+        for path, (dataset, text) in self._read.items():
+            self._remember(path, dataset, text)
+        self._read.clear()
+        for of_dataset in self._scores.values():
+            of_dataset.save()
+
+    def _remember(self, path: Path, dataset: str, text: str) -> None:
+        """Try again with a file that was too young when it was read; a result is never overwritten."""
+        with suppress(FileNotFoundError):
+            self._scores[dataset].get(path, lambda _: text)
 
 
 class StudyRun:
@@ -121,11 +163,12 @@ class StudyRun:
         # What failed is tried again, so what was proposed when it had failed may have to be proposed anew.
         failed = next((one.number for one in tried if one.state == "failed"), len(tried))
         known = [one.params for one in tried[: failed + study.search.concurrent]]
-        self._proposals = _Proposals(study, storage, known)
+        self._proposals = Proposals(study, storage, known)
         self._configurations: list[Configuration] = []
         self._issued: set[str] = set()
         self._failed: dict[str, str] = {}
         self._told = 0
+        self._leader: Configuration | None = None  # the best of those told
         self._enough = False
         self._finals: list[Job] = []
         self.chosen: dict[str, Choice] | None = None
@@ -193,7 +236,7 @@ class StudyRun:
             else:
                 one.folds.append(self._trained.inner(job))
                 racing = self.study.search.race and len(one.folds) < len(one.jobs)  # after the last, nothing is saved
-                if racing and one.rival is not None and _is_worse(one, one.rival):
+                if racing and one.rival is not None and is_worse(one.counts, one.rival.counts, len(one.jobs)):
                     one.state = "pruned"
         return True
 
@@ -225,7 +268,7 @@ class StudyRun:
             if any(one.state == "running" for one in first):
                 break
             for one in first[self._told :]:
-                self._proposals.tell(one)
+                self._tell(one)
             self._told = max(self._told, known)
             if self._spent(first):
                 self._enough = True
@@ -233,16 +276,22 @@ class StudyRun:
             params = self._proposals.ask(len(self._configurations))
             recipe = replace(self.study.recipe, **params)
             fallback = next((one for one in self._configurations[:1] if one.state != "failed"), None)
-            rivals = [one for one in first if one.state == "complete"]
             self._configurations.append(
                 Configuration(
                     number=len(self._configurations),
                     params=params,
                     jobs=[self._plan.search_job(self.study, recipe, held_out) for held_out in self._order],
-                    rival=max(rivals, key=lambda one: (one.value, -one.number), default=fallback),
+                    rival=self._leader or fallback,
                 )
             )
         return len(self._configurations) > before
+
+    def _tell(self, one: Configuration) -> None:
+        value = one.value if one.state == "complete" else None
+        if value is not None and (self._leader is None or value > self._leader.value):
+            self._leader = one
+        steps = uf1(one.counts.cumsum(0)).tolist() if one.folds else []
+        self._proposals.tell(one.number, steps, value, one.reason)
 
     def _spent(self, finished: Sequence[Configuration]) -> bool:
         search = self.study.search
@@ -255,7 +304,7 @@ class StudyRun:
     def _choose(self) -> None:
         """For each held-out subject, the configuration and epoch with the best score on its own inner division."""
         for one in self._configurations[self._told :]:
-            self._proposals.tell(one)
+            self._tell(one)
         self._told = len(self._configurations)
         self.chosen = {}
         for index, held_out in enumerate(self._order):
@@ -273,122 +322,12 @@ class StudyRun:
             for one in self._configurations
         )
         ended = self._enough or len(self._configurations) == self.study.search.configurations
+        if self.chosen is not None or not self._issued:  # at the beginning and at the end, since there may be many
+            self._trained.save()
         Course(tuple(self._order), tuple(tried), ended, self.chosen, limits(self.study)).save(self._out, self.study)
-
-
-class _Proposals:
-    """The sampler, behind an Optuna study that is made anew from what is known."""
-
-    def __init__(self, study: Study, storage: BaseStorage, known: Sequence[Mapping[str, Any]]) -> None:
-        self._study, self._known = study, known
-        self._space = {name: _distribution(values) for name, values in study.space.items()}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._optuna = optuna.create_study(study_name=study.name, storage=storage, direction="maximize")
-        self._trials: list[optuna.Trial] = []
-
-    def ask(self, number: int) -> dict[str, Any]:
-        """The parameters of a configuration: as they were, if it was proposed before; else the sampler's."""
-        fixed = self._known[number] if number < len(self._known) else self._published() if number == 0 else None
-        if fixed is not None and self._space:
-            self._optuna.enqueue_trial(dict(fixed))
-        # A seed for each proposal: what a sampler proposes does not depend on how often it was started.
-        self._optuna.sampler = _sampler(self._study, number)
-        trial = self._optuna.ask(self._space)
-        self._trials.append(trial)
-        return dict(trial.params)
-
-    def _published(self) -> dict[str, Any] | None:
-        """The published recipe, if the space contains it."""
-        values = {name: getattr(self._study.recipe, name) for name in self._space}
-        return values if all(_is_in(values[name], one) for name, one in self._study.space.items()) else None
-
-    def tell(self, one: Configuration) -> None:
-        """Report a configuration whose race has ended."""
-        trial = self._trials[one.number]
-        for step, cell in enumerate(one.folds):
-            trial.report(cell.confidence, step)
-        if one.state == "complete":
-            self._optuna.tell(trial, one.value)
-            return
-        if one.reason:
-            trial.set_user_attr("reason", one.reason[:500])
-        self._optuna.tell(trial, state=TrialState.PRUNED if one.state == "pruned" else TrialState.FAIL)
-
-
-def _is_in(value: Any, values: Range | tuple[Any, ...]) -> bool:
-    return value in values if isinstance(values, tuple) else values.low <= value <= values.high
-
-
-def _distribution(values: Range | tuple[Any, ...]) -> BaseDistribution:
-    if isinstance(values, tuple):
-        return CategoricalDistribution(values)
-    if isinstance(values.low, int) and isinstance(values.high, int):
-        return IntDistribution(values.low, values.high, log=values.log)
-    return FloatDistribution(values.low, values.high, log=values.log)
-
-
-def _sampler(study: Study, number: int) -> optuna.samplers.BaseSampler:
-    seed = int(digest([study.model, study.dataset, study.seed, study.search.seed, number])[:8], 16)
-    if study.search.sampler == "tpe":
-        return optuna.samplers.TPESampler(seed=seed)
-    if study.search.sampler == "gp":
-        return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False)
-    return optuna.samplers.RandomSampler(seed=seed)
-
-
-def _is_worse(one: Configuration, rival: Configuration) -> bool:
-    """Whether a configuration is significantly worse than another on the folds it has, by Optuna's pruner.
-
-    Wilcoxon's signed-rank test on the probability that the validation clips' true class gets, in the mean over
-    classes: a continuous score, so ties are rare, and defined for every fold, which UF1 is not.
-    """
-    count = len(one.folds)
-    if not _FIRST_FOLDS <= count <= len(rival.folds):
-        return False
-    if _steps(one, count) == _steps(rival, count):  # equal answers: nothing to test, and slow to
-        return False
-    duel = optuna.create_study(direction="maximize")
-    duel.add_trial(create_trial(value=0.0, intermediate_values=_steps(rival, count)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        pruner = optuna.pruners.WilcoxonPruner(p_threshold=_P_VALUE, n_startup_steps=_FIRST_FOLDS)
-    running = create_trial(state=TrialState.RUNNING, intermediate_values=_steps(one, count))
-    return pruner.prune(duel, running)
-
-
-def _steps(one: Configuration, count: int) -> dict[int, float]:
-    return {step: cell.confidence for step, cell in enumerate(one.folds[:count])}
 
 
 def optuna_storage(out: Path) -> BaseStorage:
     """A fresh journal ``optuna.log`` in the output folder: a view of the ledger, for Optuna's dashboard."""
-    path = out / "optuna.log"
     out.mkdir(parents=True, exist_ok=True)
-    for old in (path, Path(f"{path}.lock")):  # of a driver that was killed, too
-        old.unlink(missing_ok=True)
-    return JournalStorage(JournalFileBackend(str(path)))
-
-
-def race_order(validation: Mapping[str, Sequence[str]], cohort: Cohort) -> list[str]:
-    """The folds in an order in which the first ones say much.
-
-    Each fold validates on a fifth of the subjects. Next comes always the fold whose validation clips were validated
-    on least so far, rare classes counting as much as frequent ones.
-    """
-    names = sorted(validation)
-    position = {clip_id: index for index, clip_id in enumerate(cohort.clip_ids)}
-    frequency = {label: cohort.labels.count(label) for label in cohort.classes}
-    weight = np.array([1 / frequency[label] for label in cohort.labels])
-    used = np.zeros((len(names), len(weight)), bool)
-    for row, name in enumerate(names):
-        used[row, [position[clip_id] for clip_id in validation[name]]] = True
-    times = np.zeros(len(weight))
-    order: list[str] = []
-    left = list(range(len(names)))
-    while left:
-        gain = (used[left] * (weight / (1 + times))).sum(1)
-        best = left.pop(int(gain.argmax()))
-        times += used[best]
-        order.append(names[best])
-    return order
+    return JournalStorage(Journal(out / "optuna.log"))

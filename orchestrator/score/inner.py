@@ -53,11 +53,6 @@ class Inner:
         return Inner(epochs[best], float(scores[best]), float(confidence[best]), counts[best], seconds)
 
 
-def pooled(folds: Sequence[Inner]) -> float:
-    """UF1 of the validation answers of several folds, pooled."""
-    return float(uf1(np.sum([one.counts for one in folds], axis=0)))
-
-
 @dataclass(frozen=True)
 class Choice:
     """What is trained for a held-out subject: configuration number, its parameters, epochs; and its inner UF1."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.score.bootstrap import draw
+from orchestrator.score.bootstrap import draw, pooled
 from orchestrator.score.metrics import Counts, Floats
 
 
@@ -46,10 +46,8 @@ def corrected(
     cross-validation", Machine Learning 107, 2018, algorithm 3 (BBC-CV), with subjects as the units that are drawn.
     """
     weights = draw(strata)  # [draws, subjects]
-    drawn = np.einsum("ds,cstp->dctp", weights, per_subject)
-    best = choose(drawn).argmax(1)  # [draws]
-    out = np.einsum("ds,cstp->dctp", (weights == 0).astype(np.int64), per_subject)
-    left = out[np.arange(len(best)), best]
+    best = choose(pooled(per_subject, weights)).argmax(0)  # [draws]
+    left = pooled(per_subject, (weights == 0).astype(np.int64))[best, np.arange(len(best))]
     scored = score(left)[left.sum((1, 2)) > 0]  # a draw that leaves nobody out says nothing
     low, high = np.quantile(scored, [0.025, 0.975])
     return Corrected(float(scored.mean()), (float(low), float(high)))

@@ -1,4 +1,7 @@
-"""What the machinery costs: trivial folds, planning, resuming, a second worker. ``--large`` adds 10,000 folds."""
+"""What the machinery costs: trivial folds, planning, resuming, a second worker. ``--large`` adds 10,000 folds.
+
+``--resume`` measures only planning and resuming, which needs no Ray.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from ray import tune
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from blobs import blob_clips, write_blobs
+from simulated import RECIPE, SPACE, simulate
 
 from mer_data.store import Store
 from orchestrator import runtime
@@ -26,6 +30,7 @@ from orchestrator.ledger import FoldResult, Ledger
 from orchestrator.plan import Plan
 from orchestrator.planning import make_plan
 from orchestrator.scored import score_cells
+from orchestrator.search import StudyRun, Trained, optuna_storage
 from orchestrator.sweep import Listed, SweepCost, sweep
 
 SUBJECTS, FUNCTION_TRIALS = 68, 8
@@ -100,6 +105,27 @@ def planning_and_resuming(bench: Bench) -> None:
               f"({len(damaged)} damaged), {whole:.1f} s with the score")  # fmt: skip
 
 
+def resuming_search(bench: Bench) -> None:
+    """Go through a finished search of 10,000 folds again, whose folds no race has stopped."""
+    search = {"configurations": 147, "race": False, "space": SPACE}
+    plan, out = bench.plan(1, models=["ststnet"], recipes=RECIPE, search=search), bench.folder / "searched"
+    ledger = Ledger(out / "ledger")
+    simulate(plan, out)
+    time.sleep(2.5)
+    for time_ in ("first", "second"):
+        start = time.perf_counter()
+        ledger.drop_damaged()
+        trained, storage = Trained(plan, ledger), optuna_storage(out)
+        runs = [StudyRun(plan, study, trained, out, storage) for study in plan.studies]
+        for run in runs:
+            run.advance()
+        searched = time.perf_counter() - start
+        score_document(plan, ledger, score_cells(plan, ledger, partial=False), "inner")
+        whole = time.perf_counter() - start
+        print(f"resuming a search of {len(ledger.ids())} folds, {time_} time: {searched:.1f} s to see that "
+              f"{sum(run.left for run in runs)} are left, {whole:.1f} s with the score")  # fmt: skip
+
+
 def two_workers(bench: Bench) -> None:
     """Wall time of real folds by one worker and by two; the start of workers is measured apart and taken off."""
     recipe = {"recipes": {"ststnet": {"epochs": 300, "keep_every": 300}}, "models": ["ststnet"]}
@@ -112,6 +138,11 @@ def two_workers(bench: Bench) -> None:
 
 def main() -> None:
     """Print figures and ratios, each measured in this run."""
+    if "--resume" in sys.argv:
+        with tempfile.TemporaryDirectory() as folder:
+            planning_and_resuming(Bench(Path(folder)))
+            resuming_search(Bench(Path(folder)))
+        return
     runtime.start(cpus=2)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
@@ -121,6 +152,7 @@ def main() -> None:
         print(f"{many} trivial folds: {second:.1f} s; per further fold {1000 * ours:.0f} ms, two at a time")
         print(f"one function trainable per fold: {1000 * function:.0f} ms; ratio {function / ours:.0f}x")
         planning_and_resuming(bench)
+        resuming_search(bench)
         two_workers(bench)
         if "--large" in sys.argv:
             large, took = bench.trivial(147)

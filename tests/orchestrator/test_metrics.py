@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
 from orchestrator.score import metrics
-from orchestrator.score.bootstrap import interval
+from orchestrator.score.bootstrap import interval, pooled
 
 # Pooled confusion matrices that STSTNet's published log gives, with the UF1 and UAR recomputed from it.
 PUBLISHED = {
@@ -128,3 +128,10 @@ def test_interval_holds_the_score_and_knows_dependence_within_subjects() -> None
     assert wide[0] < narrow[0] < score < narrow[1] < wide[1]
     assert (wide[1] - wide[0]) > 2.5 * (narrow[1] - narrow[0])
     assert wide == interval(together, np.zeros(40, np.int64), metrics.accuracy)
+
+
+def test_draws_are_pooled_exactly() -> None:
+    random = np.random.default_rng(0)
+    per_subject, weights = random.integers(10**9, size=(5, 40, 3, 3)), random.integers(40, size=(7, 40))
+    np.testing.assert_array_equal(pooled(per_subject, weights), np.einsum("ds,kstp->kdtp", weights, per_subject))
+    np.testing.assert_array_equal(pooled(per_subject[0], weights), np.einsum("ds,stp->dtp", weights, per_subject[0]))

@@ -1,9 +1,11 @@
 """The whole job on a small store: what comes out, what is run again, what a worker may know."""
 
 import hashlib
+import io
 import json
 import shutil
-from dataclasses import replace
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,9 @@ from states import counts
 from mer_data.problems import BadInput
 from mer_data.store import Store
 from mer_models.spec import Outcome, models
-from orchestrator import cli
+from orchestrator import cli, leaderboard
 from orchestrator.clerk import Clerk
-from orchestrator.config import Experiment
+from orchestrator.config import Experiment, load
 from orchestrator.console import Advance
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan
@@ -45,8 +47,10 @@ def mer(*arguments: str | Path) -> int:
 @pytest.fixture(scope="module")
 def finished(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``store``, ``small.yaml`` and the finished run ``runs/small``."""
-    folder = tmp_path_factory.mktemp("finished")
-    write_blobs(Store(folder / "store"), "blobs", blob_clips())
+    folder, clips = tmp_path_factory.mktemp("finished"), blob_clips()
+    write_blobs(Store(folder / "store"), "blobs", clips)
+    for dataset in ("casme2", "samm"):
+        write_blobs(Store(folder / "store"), dataset, [clip for clip in clips if clip.dataset == dataset])
     (folder / "small.yaml").write_text(EXPERIMENT.format(store=folder / "store"))
     assert mer("run", folder / "small.yaml", "--out", folder / "runs/small") == 0
     return folder
@@ -107,15 +111,42 @@ def test_the_same_command_again_runs_nothing(finished: Path, capsys: pytest.Capt
     assert again["status"]["jobs"] == counts(done=18)
 
 
-def test_lost_folds_are_run_again_to_the_same_bytes(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = copy(finished, tmp_path)
-    lost = sorted((out / "ledger").glob("*.arrow"))[::3]
-    logits = {path.stem: Ledger(out / "ledger").read(path.stem).logits.copy() for path in lost}
-    for path in lost:
-        path.unlink()
+@dataclass(frozen=True)
+class Second:
+    """A copy of the finished run that lost a third of its results and was run again, on a terminal, with more to do."""
 
+    out: Path
+    lost: dict[str, bytes]  # the logits, by job
+    document: dict[str, Any]
+    errors: str
+
+
+@pytest.fixture(scope="module")
+def second(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Second:
+    """Also with a network that diverges, and a union; one sweep, since the start of each takes seconds."""
+    out = copy(finished, tmp_path_factory.mktemp("second"))
+    ledger = Ledger(out / "ledger")
+    lost = {path.stem: ledger.read(path.stem).logits.tobytes() for path in sorted(ledger.root.glob("*.arrow"))[::3]}
+    for job_id in lost:
+        (ledger.root / f"{job_id}.arrow").unlink()
+    changes = (
+        "datasets=[blobs, {name: both, union: [casme2, samm]}]",
+        "models=[chance, majority, ststnet, off_apexnet]",
+        "recipes.off_apexnet={epochs: 1, lr: 1.0e+30}",
+    )
+    output, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
+        patch.setenv("FORCE_COLOR", "1")  # as on a terminal
+        patch.setenv("COLUMNS", "120")
+        settings = [word for change in changes for word in ("--set", change)]
+        assert mer("run", finished / "small.yaml", "--out", out, *settings, "--json") == 1
+    return Second(out, lost, json.loads(output.getvalue()), errors.getvalue())
+
+
+def test_lost_folds_are_told(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = copy(finished, tmp_path)
+    for path in sorted((out / "ledger").glob("*.arrow"))[::3]:
+        path.unlink()
     assert mer("score", out) == 2
     assert "6 of 18 folds are missing" in capsys.readouterr().err
     status, partial = document(capsys, "score", out, "--partial")
@@ -123,41 +154,36 @@ def test_lost_folds_are_run_again_to_the_same_bytes(
     status, state = document(capsys, "status", out)
     assert (status, state["jobs"]["missing"]) == (1, 6)
 
-    assert mer("run", finished / "small.yaml", "--out", out) == 0
-    for job_id, before in logits.items():
-        assert Ledger(out / "ledger").read(job_id).logits.tobytes() == before.tobytes()
+
+def test_lost_folds_are_run_again_to_the_same_bytes(second: Second) -> None:
+    assert len(second.lost) == 6
+    for job_id, before in second.lost.items():
+        assert Ledger(second.out / "ledger").read(job_id).logits.tobytes() == before
 
 
-def test_a_longer_recipe_leaves_the_old_results_stale(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = copy(finished, tmp_path)
-    _, again = document(
-        capsys,
-        "run",
-        finished / "small.yaml",
-        "--out",
-        out,
-        "--set",
-        "recipes.ststnet.epochs=1",
-        "--set",
-        "models=[ststnet]",
-    )
-    assert again["status"]["jobs"] == counts(done=6, stale=18)
-    row = again["score"]["rows"][0]
-    assert row["configuration"] == "batch_size=8, epochs=1, keep_every=4, lr=0.01, order=shuffled"
+def test_a_network_that_diverges_is_recorded_and_the_rest_goes_on(second: Second) -> None:
+    assert second.document["status"]["jobs"] == counts(done=36, failed=12)
+    assert {failure["model"] for failure in second.document["status"]["failures"]} == {"off_apexnet"}
+    assert "not finite" in second.document["status"]["failures"][0]["reason"]
+    assert second.document["score"]["complete"] is False
 
 
-def test_failed_training_is_recorded_and_the_rest_goes_on(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    changes = ["--set", "recipes.ststnet.lr=1e30", "--set", "models=[majority, ststnet]"]
-    status, run = document(capsys, "run", finished / "small.yaml", "--out", tmp_path / "runs/f", *changes)
-    assert status == 1
-    assert run["status"]["jobs"] == counts(done=6, failed=6)
-    assert {failure["model"] for failure in run["status"]["failures"]} == {"ststnet"}
-    assert "not finite" in run["status"]["failures"][0]["reason"]
-    assert run["score"]["complete"] is False
+def test_a_union_runs_on_the_features_of_its_members(second: Second) -> None:
+    rows = [row for row in second.document["score"]["rows"] if row["dataset"] == "both" and row["scope"] == "all"]
+    assert {(row["model"], row["clips"]) for row in rows} >= {("ststnet", 24), ("majority", 24)}
+
+
+def test_a_terminal_gets_a_progress_bar(second: Second) -> None:
+    assert "━" in second.errors
+    assert "majority on blobs" in second.errors
+    assert "36/36" in second.errors
+
+
+def test_another_recipe_leaves_the_old_results_stale(finished: Path) -> None:
+    chosen = load(str(finished / "small.yaml"), ["recipes.ststnet.epochs=1", "models=[majority, ststnet]"])
+    plan = make_plan(chosen, Store(finished / "store"))
+    state = leaderboard.status(plan, Ledger(finished / "runs/small/ledger"))
+    assert state["jobs"] == counts(done=6, missing=6, stale=12)
 
 
 def test_only_one_driver_holds_an_output_folder(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -312,27 +338,3 @@ def test_a_feature_that_cannot_be_made_is_told(
     told = capsys.readouterr().err
     without = told.partition("bare: without ")[2].partition(";")[0].split(", ")
     assert set(without) == {spec.name for spec in models().values() if spec.inputs}
-
-
-def test_a_union_runs_on_the_features_of_its_members(ray_session: None, tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
-    for dataset in ("casme2", "samm"):
-        write_blobs(store, dataset, [clip for clip in blob_clips() if clip.dataset == dataset])
-    text = EXPERIMENT.format(store=store.root).replace("[blobs]", "[{name: both, union: [casme2, samm]}]")
-    (tmp_path / "e.yaml").write_text(text)
-    assert mer("run", tmp_path / "e.yaml", "--set", "models=[ststnet]", "--out", tmp_path / "runs/e") == 0
-    plan = Plan.load(tmp_path / "runs/e/plan.json")
-    assert len(Ledger(tmp_path / "runs/e/ledger").ids()) == len(plan.jobs) == 6
-
-
-def test_a_terminal_gets_a_progress_bar(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
-    monkeypatch.setenv("COLUMNS", "120")
-    changes = ["--set", "models=[majority]", "--set", "recipes={}", "--out", tmp_path / "runs/bar"]
-    assert mer("run", finished / "small.yaml", *changes) == 0
-    errors = capsys.readouterr().err
-    assert "━" in errors
-    assert "majority on blobs" in errors
-    assert "6/6" in errors

@@ -164,6 +164,9 @@ def test_optuna_agrees_with_the_course(store: Store, tmp_path: Path, sampler: st
     assert [trial.value for trial in loaded.trials if trial.state.name == "COMPLETE"] == [
         one.inner_uf1 for one in configurations if one.state == "complete"
     ]
+    for trial, one in zip(loaded.trials, configurations, strict=True):
+        assert sorted(trial.intermediate_values) == list(range(one.folds))
+        assert trial.intermediate_values[one.folds - 1] == one.inner_uf1
 
 
 def optuna_storage_of(out: Path) -> optuna.storages.BaseStorage:

@@ -15,10 +15,10 @@ from orchestrator.config import Experiment
 from orchestrator.inner import validation
 from orchestrator.plan import Plan
 from orchestrator.planning import make_plan
+from orchestrator.race import race_order
 from orchestrator.score.inner import Inner
 from orchestrator.score.metrics import uf1
 from orchestrator.score.optimism import corrected
-from orchestrator.search import race_order
 
 
 @pytest.fixture(autouse=True)

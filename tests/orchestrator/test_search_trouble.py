@@ -16,8 +16,8 @@ from orchestrator.leaderboard import score_document, status
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Job, Plan
 from orchestrator.planning import make_plan
+from orchestrator.race import race_order
 from orchestrator.scored import score_cells
-from orchestrator.search import race_order
 
 
 @pytest.fixture(autouse=True)
