@@ -1,6 +1,6 @@
 """Maps of u, v and strain between two frames, in the versions that models ask for.
 
-A name tells all that is decided: ``flow_KIND_SIZE[_ALGORITHM][_offset][_STRAIN]``.
+A name tells all that is decided: ``flow_KIND_SIZE[_ALGORITHM][_offset][_level][_STRAIN]``.
 
 ========  ============================================================================================================
 part      meaning
@@ -12,6 +12,7 @@ KIND      ``uvs``: flow at the frames' own size, strain of it, reduced by an are
 SIZE      height and width in pixels
 ALGORITHM ``farneback`` or ``dis``; without it TV-L1
 offset    from onset to offset; without it from onset to apex
+level     the second frame is first made as bright as the first one: flow takes a change of light for motion
 STRAIN    a name of :data:`~mer_data.features.strain.STRAINS`, if it is not the kind's own
 ========  ============================================================================================================
 
@@ -61,6 +62,7 @@ NAMES = (
     "flow_uvs_28_farneback",
     "flow_uvs_28_dis",
     "flow_uvs_28_offset",
+    "flow_uvs_28_level",
     "flow_raw_28",
     "flow_raw_112",
     "flow_raw_224",
@@ -75,7 +77,7 @@ NAMES = (
 
 _NAME = re.compile(
     rf"flow_(?P<kind>{'|'.join(KINDS)})_(?P<size>[1-9]\d*)(_(?P<algorithm>{'|'.join(ALGORITHMS)}))?"
-    rf"(_(?P<offset>offset))?(_(?P<strain>{'|'.join(STRAINS)}))?"
+    rf"(_(?P<offset>offset))?(_(?P<level>level))?(_(?P<strain>{'|'.join(STRAINS)}))?"
 )
 
 _SCALING = {
@@ -97,12 +99,15 @@ class FlowMaps:
         Height and width of the maps in pixels.
     algorithm, strain
         Names in `ALGORITHMS` and `STRAINS`.
+    level
+        Whether the second frame is first made as bright as the first one.
     """
 
     kind: Kind
     size: int
     algorithm: str
     strain: str
+    level: bool = False
 
     def compute(self, frames: Frames) -> npt.NDArray[Any]:
         """Compute u, v and strain from the first frame to the second.
@@ -122,7 +127,7 @@ class FlowMaps:
             If the two frames differ in size.
         """
         size = (self.size, self.size)
-        flow = pair_flow(frames, self.algorithm, size if self.kind.reduce_first else None)
+        flow = pair_flow(frames, self.algorithm, size if self.kind.reduce_first else None, self.level)
         maps = np.concatenate([flow, STRAINS[self.strain].compute(flow)[None]])
         if self.kind.reduce_first:
             return maps
@@ -137,6 +142,11 @@ class FlowMaps:
         first = self.kind.reduce_first
         return {
             "grey": "BGR luminance, 8 bit",
+            **(
+                {"brightness": "mean of the second moved to that of the first, by whole grey levels"}
+                if self.level
+                else {}
+            ),
             "algorithm": algorithm.title,
             "algorithm_params": algorithm.params,
             "working_size": f"{self.size}x{self.size}" if first else "crop",
@@ -159,11 +169,13 @@ def flow_maps(name: str) -> FeatureSpec:
     """
     found = _NAME.fullmatch(name)
     if found is None:
-        raise ValueError(f"{name!r} is not of the form flow_KIND_SIZE[_ALGORITHM][_offset][_STRAIN]")
+        raise ValueError(f"{name!r} is not of the form flow_KIND_SIZE[_ALGORITHM][_offset][_level][_STRAIN]")
     kind = KINDS[found["kind"]]
     if found["algorithm"] == "tvl1" or found["strain"] == kind.strain:
         raise ValueError(f"{name!r} names a default; a feature has one name only")
-    maps = FlowMaps(kind, int(found["size"]), found["algorithm"] or "tvl1", found["strain"] or kind.strain)
+    maps = FlowMaps(
+        kind, int(found["size"]), found["algorithm"] or "tvl1", found["strain"] or kind.strain, bool(found["level"])
+    )
     return FeatureSpec(
         name=name,
         version=1,
@@ -176,7 +188,9 @@ def flow_maps(name: str) -> FeatureSpec:
     )
 
 
-def pair_flow(frames: Frames, algorithm: str = "tvl1", size: tuple[int, int] | None = None) -> Maps:
+def pair_flow(
+    frames: Frames, algorithm: str = "tvl1", size: tuple[int, int] | None = None, level: bool = False
+) -> Maps:
     """Compute the flow between two frames, once for all features of the clip that ask for the same.
 
     Parameters
@@ -187,6 +201,8 @@ def pair_flow(frames: Frames, algorithm: str = "tvl1", size: tuple[int, int] | N
         A name in `ALGORITHMS`.
     size
         Height and width to which the colour frames are reduced first (bicubic); None for their own.
+    level
+        Whether the second frame is first made as bright as the first one.
 
     Returns
     -------
@@ -200,9 +216,11 @@ def pair_flow(frames: Frames, algorithm: str = "tvl1", size: tuple[int, int] | N
 
     def compute() -> Maps:
         before, after = (grey(frame if size is None else _bicubic(frame, size)) for frame in frames)
+        if level:
+            after = np.clip(after + np.rint(before.mean() - after.mean()), 0, 255).astype(np.uint8)
         return ALGORITHMS[algorithm].compute(before, after)
 
-    return frames.once(("flow", algorithm, size), compute)
+    return frames.once(("flow", algorithm, size, level), compute)
 
 
 def reduce(maps: Maps, size: tuple[int, int]) -> Maps:

@@ -111,6 +111,23 @@ def test_meb_is_stretched_at_full_size_and_then_reduced(frames: ClipFrames) -> N
     np.testing.assert_allclose(array, maps.reduce(maps.unit(full), (64, 64)))
 
 
+@pytest.mark.parametrize("brighter", [-9, 10])
+def test_levelled_flow_does_not_take_light_for_motion(brighter: int) -> None:
+    onset, apex = golden_flow.frames()
+    lit = ClipFrames([onset, np.clip(apex.astype(int) + brighter, 0, 255).astype(np.uint8)], (1, 2), 1, 2)
+    steady = maps.pair_flow(golden_flow.frames())
+    plain, levelled = maps.pair_flow(lit), maps.pair_flow(lit, level=True)
+    assert plain is not levelled
+
+    def error(found: np.ndarray) -> float:
+        return float(np.hypot(*(found - steady)).mean())
+
+    assert error(levelled) < 0.05
+    assert error(levelled) < error(plain) / 4
+    whole = [FEATURES[name].compute(lit) for name in ("flow_uvs_28", "flow_uvs_28_level")]
+    assert (whole[0] != whole[1]).any()
+
+
 def test_flow_uvs_28_has_the_form_of_the_published_maps(frames: ClipFrames) -> None:
     array = FEATURES["flow_uvs_28"].compute(frames)
     assert array.min(axis=(1, 2)).tolist() == [0, 0, 0]
