@@ -96,10 +96,14 @@ def _write_configurations(client: MlflowClient, plan: Plan, one: Scored, out: Pa
         parent = parents[0].info
         of_study = f"tags.study = '{study.name}' and tags.`mlflow.parentRunId` = '{parent.run_id}'"
         known = {
-            run.data.tags["number"] for run in client.search_runs([parent.experiment_id], of_study, max_results=5000)
+            run.data.tags["number"]: run
+            for run in client.search_runs([parent.experiment_id], of_study, max_results=5000)
         }
         for tried in course.configurations:
-            if str(tried.number) in known or tried.state == "running":
+            run = known.get(str(tried.number))
+            # One that is still open lost its writer; one that failed may have been tried again since.
+            written = run is not None and run.info.end_time and run.data.tags["state"] == tried.state
+            if written or tried.state == "running":
                 continue
             tags = {
                 "mlflow.parentRunId": parent.run_id,
@@ -110,14 +114,15 @@ def _write_configurations(client: MlflowClient, plan: Plan, one: Scored, out: Pa
                 "model": study.model,
                 "dataset": study.dataset,
             }
-            run = client.create_run(parent.experiment_id, run_name=f"{study.model} #{tried.number}", tags=tags)
+            if run is None:
+                run = client.create_run(parent.experiment_id, run_name=f"{study.model} #{tried.number}", tags=tags)
             now = int(time.time() * 1000)
             found = {"inner_uf1": tried.inner_uf1, "folds": tried.folds}
             client.log_batch(
                 run.info.run_id,
                 metrics=[Metric(name, float(v), now, 0) for name, v in found.items() if v is not None],
                 params=[Param(f"recipe.{name}", str(value)) for name, value in tried.params.items()],
-                tags=[RunTag("reason", tried.reason[:500])] if tried.reason else [],
+                tags=[RunTag("state", tried.state), RunTag("reason", tried.reason[:500])],
             )
             client.set_terminated(run.info.run_id, "FAILED" if tried.state == "failed" else "FINISHED")
 
