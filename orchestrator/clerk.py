@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from mer_models.spec import InputSpec, Outcome, Recipe
 from orchestrator.checkpoints import card_of, weights_file, write_weights
 from orchestrator.ledger import Conflict, FoldResult, Ledger
 from orchestrator.plan import Job, Plan
+
+TRIES = 3  # how often a job is started whose worker is lost
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Clerk:
         self._weights = ledger_root.parent / "weights"
         self._offered: dict[str, Job] = {}
         self._given_up: set[str] = set()
+        self._refused: Counter[str] = Counter()
         self._trouble: str | None = None
 
     def offer(self, job: Job) -> None:
@@ -137,16 +141,23 @@ class Clerk:
         try:
             yield
         except OSError as error:
-            self._trouble = f"cannot be written: {error.strerror or error}"
+            self._trouble = f"cannot be written: {error.strerror or error} (make room or give access)"
 
     def trouble(self) -> str | None:
-        """Why the ledger could not be written, if so."""
+        """Why the sweep cannot go on, if so."""
         return self._trouble
 
     def give_up(self, job_id: str, reason: str) -> None:
         """Remember why a job gave no result, and that it is not to be tried again, although its worker will be lost."""
         self._given_up.add(job_id)
         self.fail(job_id, reason)
+
+    def refuse(self, job_id: str, reason: str) -> None:
+        """A worker cannot train as the driver would. A job that finds no other worker ends the sweep: none would."""
+        self.fail(job_id, reason)
+        self._refused[job_id] += 1
+        if self._refused[job_id] == TRIES:
+            self._trouble = reason
 
     def fail(self, job_id: str, reason: str) -> None:
         """Remember why a job gave no result."""

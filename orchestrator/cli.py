@@ -21,7 +21,23 @@ if TYPE_CHECKING:
     from orchestrator.ledger import Ledger
     from orchestrator.plan import Plan
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+class _Folder(click.Path):
+    """An output folder: results are locked, and renamed into place, which object storage cannot."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; an address such as ``s3://...`` is refused."""
+        if isinstance(value, str) and "://" in value:
+            scheme = value.partition("://")[0]
+            copy = "aws s3 sync FOLDER" if scheme == "s3" else "rclone copy FOLDER"
+            self.fail(f"{value} is no folder. Results need one; copy it there afterwards: {copy} {value}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_FOLDER = _Folder()
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 _set = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Override a key of the file.")
 _out = click.option("--out", type=_FOLDER, help="Output folder; runs/NAME if not given.")

@@ -131,7 +131,7 @@ class Experiment(_Strict):
     seeds
         Every job is run once per seed.
     device
-        ``auto`` takes GPUs if the cluster has any.
+        ``auto`` takes GPUs if the cluster has any; ``both`` also trains small networks on machines without one.
     search
         Choose epoch and hyper-parameters within the training subjects.
     retries
@@ -153,7 +153,7 @@ class Experiment(_Strict):
     protocol: Literal["loso", "hde", "lodo"] = "loso"
     recipes: dict[str, dict[str, Any]] = {}
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], *_Several] = [0]
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "both"] = "auto"
     search: Search | None = None
     retries: Annotated[int, Field(ge=0)] = 0
     fold_minutes: Annotated[float, Field(gt=0)] | None = None

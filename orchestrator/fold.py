@@ -24,6 +24,9 @@ from mer_data.store import Store
 from mer_models.spec import RESIDENT_BYTES, Arrays, FoldArrays, InputSpec, ModelSpec, Rows, TrainingFailed, models
 from orchestrator import plugins
 from orchestrator.clerk import Work
+from orchestrator.runtime import unlike, what_runs
+
+_PAUSE = 10.0  # seconds; a machine that trains nothing must not take one fold after the other
 
 
 class FoldTrainable(tune.Trainable):
@@ -32,7 +35,15 @@ class FoldTrainable(tune.Trainable):
     The trial's configuration holds a job id and nothing else; Tune carries only the seconds back.
     """
 
-    def setup(self, config: dict[str, Any], clerk: Any = None, fold_minutes: float | None = None) -> None:
+    _unlike_driver: Problem | None = None
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        clerk: Any = None,
+        fold_minutes: float | None = None,
+        driver_runs: dict[str, str] | None = None,
+    ) -> None:
         """Prepare a worker process; called once per process."""
         import torch
 
@@ -40,6 +51,8 @@ class FoldTrainable(tune.Trainable):
         torch.set_num_threads(1)
         _keep_freed_memory()
         self._clerk, self._fold_minutes = clerk, fold_minutes
+        if driver_runs is not None:  # the machine may have joined after the driver had looked
+            self._unlike_driver = unlike(platform.node(), what_runs(), driver_runs)
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
         if self._device == "cuda":
             # A fold that needs more than its share of the GPU fails, not those beside it; it gets a larger share then.
@@ -60,6 +73,10 @@ class FoldTrainable(tune.Trainable):
         """Train the fold. A failure of training itself is a result; only a lost worker makes Tune try again."""
         import torch
 
+        if self._unlike_driver is not None:
+            ray.get(self._clerk.refuse.remote(self._job_id, str(self._unlike_driver)))
+            time.sleep(_PAUSE)
+            raise RuntimeError(str(self._unlike_driver))  # for Tune a lost worker: it starts the fold in another one
         seconds, memory = 0.0, False
         try:
             with self._watched():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import importlib
 import importlib.metadata
@@ -9,12 +10,12 @@ import ipaddress
 import logging
 import os
 import socket
-import subprocess
-import sys
 import warnings
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mer_data.problems import BadInput, Problem, raise_all
 _PACKAGES = ("mer_data", "mer_models", "orchestrator")
 # Libraries whose versions decide numbers.
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "opencv-contrib-python-headless")
+_RUN_ALONE = "unset RAY_ADDRESS, or `ray stop`, to run on this machine alone"
 _ROOT = Path(__file__).resolve().parents[1]
 
 # Measured with Ray 2.60: each of the TUNE settings takes milliseconds off every trial.
@@ -43,17 +45,28 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Resources:
-    """What the cluster has for jobs, or will have when it has grown as far as its configuration lets it."""
+    """What the cluster has for jobs, or will have when it has grown as far as its configuration lets it.
+
+    Attributes
+    ----------
+    cpus, gpus
+        Of all machines.
+    cpus_without_gpu
+        Those of the machines that have no GPU.
+    """
 
     cpus: int
     gpus: float
+    cpus_without_gpu: int = 0
 
 
 class Cluster:
-    """The running Ray cluster, or one on this machine; joined or started when somebody first asks for it.
+    """The running Ray cluster, or one on this machine.
 
-    A context manager: at the end a cluster that was started here stops. Inside a session that has called
-    ``ray.init`` already, that one is used and left running.
+    A context manager. Where a cluster stands already it is joined at once, and each of its machines is asked what code
+    runs there: the answers take seconds, in which this process can plan. Else one is started when somebody first asks
+    for its resources, and stops at the end. Inside a session that has called ``ray.init`` already, that one is used and
+    left running.
 
     Parameters
     ----------
@@ -62,9 +75,16 @@ class Cluster:
     """
 
     def __init__(self, cpus: int | None = None) -> None:
-        self._cpus, self._ours = cpus, False
+        self._cpus, self._joined, self._ours = cpus, False, False
+        self._refused: BadInput | None = None
+        self._asked: list[tuple[str, Any]] = []
 
     def __enter__(self) -> Cluster:
+        if on_standing_cluster():
+            try:
+                self._join()
+            except BadInput as error:
+                self._refused = error  # told to whoever needs the cluster; perhaps nobody does
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,31 +93,58 @@ class Cluster:
 
             ray.shutdown()
 
+    def _join(self) -> None:
+        self._ours, self._joined = start(self._cpus), True
+        if self._ours and on_standing_cluster():
+            self._asked = _ask_machines()
+
     @cached_property
     def resources(self) -> Resources:
-        """What there is; joins or starts the cluster."""
-        self._ours = start(self._cpus)
+        """What there is; joins or starts the cluster.
+
+        Raises
+        ------
+        BadInput
+            If it cannot be joined, or other code than ours would run on one of its machines.
+        """
+        if self._refused is not None:
+            raise self._refused
+        if not self._joined:
+            self._join()
+        _refuse_other_code(self._asked)
         import ray
 
         have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        most = _when_grown() if _started_cluster() else {}
+        standing = on_standing_cluster()
+        most = _when_grown() if standing else {}
         cpus, gpus = (max(have.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU"))
-        return Resources(max(1, int(cpus)), float(gpus))
+        now = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        plain = max(_cpus_without_gpu(now), _cpus_without_gpu(_kinds_when_grown() if standing else []))
+        return Resources(max(1, int(cpus)), float(gpus), plain)
+
+
+def _cpus_without_gpu(machines: Sequence[Mapping[str, float]]) -> int:
+    return int(sum(one.get("CPU", 0) for one in machines if not one.get("GPU")))
 
 
 def _when_grown() -> dict[str, float]:
-    """What a cluster that `ray up` started may grow to: it has no GPU before a job asks for one.
-
-    Ray tells nobody, but the head has the cluster file, filled in.
-    """
-    path = Path("~/ray_bootstrap_config.yaml").expanduser()
+    """What a cluster that `ray up` started may grow to: it has no GPU before a job asks for one."""
     most: Counter[str] = Counter()
-    if path.is_file():
-        types = yaml.safe_load(path.read_text(encoding="utf-8")).get("available_node_types", {})
-        for one in types.values():
-            for name, amount in one.get("resources", {}).items():
-                most[name] += amount * one.get("max_workers", 0)
+    for kind in _kinds_when_grown():
+        most.update(kind)
     return dict(most)
+
+
+def _kinds_when_grown() -> list[dict[str, float]]:
+    """The same by kind of machine. Ray tells nobody, but the head has the cluster file, filled in."""
+    path = Path("~/ray_bootstrap_config.yaml").expanduser()
+    if not path.is_file():
+        return []
+    types = yaml.safe_load(path.read_text(encoding="utf-8")).get("available_node_types", {})
+    return [
+        {name: amount * one.get("max_workers", 0) for name, amount in one.get("resources", {}).items()}
+        for one in types.values()
+    ]
 
 
 def start(cpus: int | None = None) -> bool:
@@ -135,13 +182,7 @@ def start(cpus: int | None = None) -> bool:
         what = "refuses the token in ~/.ray/auth_token, or there is none"
         raise BadInput(Problem(f"Ray cluster {address}", what, remedy)) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
-        remedy = "unset RAY_ADDRESS, or `ray stop`, to run on this machine alone"
-        raise BadInput(Problem(f"Ray cluster {address}", f"cannot be joined: {error}", remedy)) from error
-    try:
-        _refuse_other_code()
-    except BaseException:
-        ray.shutdown()
-        raise
+        raise BadInput(Problem(f"Ray cluster {address}", f"cannot be joined: {error}", _RUN_ALONE)) from error
     return True
 
 
@@ -182,22 +223,45 @@ def _check_token(address: str) -> None:
         from ray._private.authentication.authentication_token_setup import _enable_token_auth
 
         _enable_token_auth()
+    else:
+        raise BadInput(Problem(where, f"cannot be joined: {refusal}", _RUN_ALONE))
 
 
 def _knock(address: str, mode: str) -> str:
-    """What a cluster answers to one who has no token, or to us; nothing if it lets them in.
+    """What a cluster answers to one who has no token (mode ``disabled``), or to us; nothing if it lets them in."""
+    import ray
+    from ray._raylet import AuthenticationTokenLoader, Config, GcsClient  # type: ignore[attr-defined]
 
-    Ray reads its settings once per process, so another process asks.
-    """
-    ask = f"import ray._raylet; ray._raylet.GcsClient(address={address!r})"
-    answer = subprocess.run(  # noqa: S603 - our own Python
-        [sys.executable, "-c", ask],
-        env={**os.environ, "RAY_AUTH_MODE": mode},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return answer.stderr if answer.returncode else ""
+    before = os.environ.get("RAY_AUTH_MODE")
+    try:
+        if mode == "token" and not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+            return "InvalidAuthToken: there is none"  # Ray would end this process
+        os.environ["RAY_AUTH_MODE"] = mode
+        Config.initialize("")  # Ray reads its settings once; this reads them anew
+        with _silent():
+            GcsClient(address=address)
+    except (ray.exceptions.RayError, ray.exceptions.RpcError, RuntimeError, ValueError, ConnectionError) as error:
+        return str(error)
+    finally:
+        if before is None:
+            os.environ.pop("RAY_AUTH_MODE", None)
+        else:
+            os.environ["RAY_AUTH_MODE"] = before
+        Config.initialize("")
+    return ""
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what a C library writes from the terminal: being turned away here is no news for the user."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of ours
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _is_loopback(host: str) -> bool:
@@ -207,33 +271,91 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _refuse_other_code() -> None:
-    """Refuse a cluster with a node whose workers would run other code or other libraries than this process.
+def _ask_machines() -> list[tuple[str, Any]]:
+    """Ask a worker on each machine what runs there: host name and Ray's promise of an answer.
 
-    Workers get the packages from here; a node whose PYTHONPATH holds an old copy would use that one all the same.
+    Workers get the packages from here; a machine whose PYTHONPATH holds an old copy would use that one all the same.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    tell = ray.remote(num_cpus=0)(_what_runs)
-    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
-    told = [
-        tell.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True)).remote() for node in nodes
-    ]
-    here = _what_runs()
+    what_runs()  # now, when the packages have just been sent
+    tell = ray.remote(num_cpus=0)(_tell_what_runs)
+    asked = []
+    for node in ray.nodes():  # type: ignore[no-untyped-call]
+        if node["Alive"]:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=True)
+            asked.append((node["NodeManagerHostname"], tell.options(scheduling_strategy=there).remote()))
+    return asked
+
+
+def _refuse_other_code(asked: Sequence[tuple[str, Any]]) -> None:
+    """Refuse a cluster with a machine whose workers would run other code or other libraries than this process."""
+    if not asked:
+        return
+    import ray
+
+    told = zip([host for host, _ in asked], ray.get([answer for _, answer in asked]), strict=True)
+    problems = [unlike(host, there, what_runs()) for host, there in told]
+    raise_all(problem for problem in problems if problem is not None)
+
+
+def unlike(host: str, there: Mapping[str, str], here: Mapping[str, str]) -> Problem | None:
+    """What is wrong with a machine whose workers run other code or libraries than the driver; None if they do not."""
+    other = [f"{name} {there[name]}, here {here[name]}" for name in here if there[name] != here[name]]
     remedy = "bring the project to all machines (`ray up`), and leave PYTHONPATH unset there"
-    problems = []
-    for host, there in zip(nodes.values(), ray.get(told), strict=True):
-        other = [f"{name} {there[name]}, here {here[name]}" for name in here if there[name] != here[name]]
-        if other:
-            problems.append(Problem(f"machine {host}", f"runs {'; '.join(other)}", remedy))
-    raise_all(problems)
+    return Problem(f"machine {host}", f"runs {'; '.join(other)}", remedy) if other else None
 
 
-def _what_runs() -> dict[str, str]:
-    """The code version and the libraries' versions; without what tells builds for different GPUs apart."""
-    versions = {name: importlib.metadata.version(name).partition("+")[0] for name in _LIBRARIES}
-    return {"the project's code": code_version(), **versions}
+@cache
+def what_runs() -> Mapping[str, str]:
+    """The code version and the libraries' versions, as this process first found them: an edit later changes nothing.
+
+    Without what tells builds for different GPUs apart.
+    """
+    return {"the project's code": code_version(), **{name: _version(name) for name in _LIBRARIES}}
+
+
+def _tell_what_runs() -> dict[str, str]:
+    return dict(what_runs())
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library).partition("+")[0]
+    except importlib.metadata.PackageNotFoundError:  # it may come in another package
+        return "(not installed)"
+
+
+def came_by_ssh() -> str | None:
+    """``USER@HOST`` as whoever came by ssh calls this machine; None if nobody did."""
+    told = os.environ.get("SSH_CONNECTION", "").split()  # client, its port, this machine as the client calls it, port
+    return f"{getpass.getuser()}@{told[2]}" if len(told) == 4 else None
+
+
+def dashboard() -> str | None:
+    """How to see the page of the running cluster's dashboard; None if there is none that this machine reaches.
+
+    Where somebody came by ssh, as ``ray submit`` does, it is what to type on the machine they came from.
+    """
+    from ray._private.worker import get_dashboard_url
+
+    url: str = get_dashboard_url() or ""  # type: ignore[no-untyped-call]
+    host, _, port = url.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except (OSError, ValueError):
+        return None
+    here = came_by_ssh()
+    return f"ssh -N -L {port}:{url} {here}   and  http://127.0.0.1:{port}" if here else f"http://{url}"
+
+
+def on_standing_cluster() -> bool:
+    """Whether workers run on machines that others may join, and have the code that was sent to them.
+
+    On this machine alone they read the same files as the driver, and an edit must not end a run.
+    """
+    return _started_cluster() is not None
 
 
 def _started_cluster() -> str | None:

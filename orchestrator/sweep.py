@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -20,17 +20,19 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mer_data.problems import BadInput, Problem
 from mer_models.spec import models
-from orchestrator.clerk import Clerk
+from orchestrator.clerk import TRIES, Clerk
 from orchestrator.console import Advance, Console
 from orchestrator.fold import FoldTrainable
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Job, Plan
-from orchestrator.runtime import Resources
+from orchestrator.probe import measure_shares
+from orchestrator.runtime import Resources, dashboard, on_standing_cluster, what_runs
 
-_TRIES = 3  # how often a job is started whose worker is lost
 _WAITING = 2  # trials that wait in Tune's queue; more would be trained although their race ends meanwhile
 # Tune keeps some 45 kB of every trial and writes all of them again and again: after so many, it starts afresh.
 _TRIALS_PER_RUN = 5000
+# With `device: both`, networks that take at most so much of a GPU are also trained on cores of machines without one.
+_SMALL = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -123,22 +125,38 @@ def sweep(
     Raises
     ------
     BadInput
-        If the plan asks for GPUs and there are none, or if results cannot be written.
+        If the plan asks for GPUs and there are none, if results cannot be written, or if no worker runs our code.
     """
     gpu = _use_gpus(plan, have)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     # Absolute, since an actor's current folder need not be the driver's.
     ledger = (out / "ledger").resolve()
     clerk: Any = ray.remote(Clerk).options(num_cpus=0, scheduling_strategy=here).remote(plan, ledger)
+    if (page := dashboard()) is not None:
+        console.say(f"Ray's dashboard:  {page}")
     start = time.perf_counter()
     try:
+        shares = measure_shares(plan, out, console) if gpu else _declared
+        cpu_folds = have.cpus_without_gpu if gpu and plan.device == "both" else 0
         with console.progress("folds", sum(source.left for source in sources), "folds") as progress:
-            queue = _Queue(sources, clerk, Ledger(ledger), progress, have, gpu=gpu, retries=retries)
+            queue = _Queue(
+                sources,
+                clerk,
+                Ledger(ledger),
+                progress,
+                have,
+                gpu=gpu,
+                retries=retries,
+                shares=shares,
+                cpu_folds=cpu_folds,
+            )
+            runs = dict(what_runs()) if on_standing_cluster() else None
+            fixed = {"clerk": clerk, "fold_minutes": fold_minutes, "driver_runs": runs}
             while not queue.over:
                 queue.begin_run()
-                _tune(queue, clerk, queue.slots, out / "tune", fold_minutes)
+                _tune(queue, queue.slots, out / "tune", fixed)
         if queue.trouble is not None:
-            raise BadInput(Problem(str(out), queue.trouble, "make room; the same command goes on from here"))
+            raise BadInput(Problem(str(out), queue.trouble, "the same command goes on from here"))
     finally:
         ray.kill(clerk)
         # Results are in the ledger. What Tune keeps of its own is of no use to anyone.
@@ -150,15 +168,19 @@ def _use_gpus(plan: Plan, have: Resources) -> bool:
     """Decided from the cluster, not from the machine the driver runs on."""
     if plan.device == "cuda" and not have.gpus:
         raise BadInput(Problem("device", "is cuda, but the cluster has no GPU", "set it to auto or cpu"))
-    return plan.device == "cuda" or (plan.device == "auto" and have.gpus > 0)
+    return plan.device != "cpu" and have.gpus > 0
 
 
-def _tune(queue: _Queue, clerk: Any, slots: int, folder: Path, fold_minutes: float | None) -> None:
+def _declared(job: Job) -> float:
+    return models()[job.model].gpu_share
+
+
+def _tune(queue: _Queue, slots: int, folder: Path, fixed: dict[str, Any]) -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots + _WAITING)
     shutil.rmtree(folder, ignore_errors=True)
     # What Tune writes of its own is thrown away, so that it could not be written is nobody's concern.
     logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
-    trainable = tune.with_parameters(FoldTrainable, clerk=clerk, fold_minutes=fold_minutes)
+    trainable = tune.with_parameters(FoldTrainable, **fixed)
     tuner = tune.Tuner(
         # Worker processes are reused between trials of equal resources, which the queue keeps together.
         tune.with_resources(trainable, lambda config: tune.PlacementGroupFactory([{"CPU": 1, "GPU": config["gpu"]}])),
@@ -167,7 +189,7 @@ def _tune(queue: _Queue, clerk: Any, slots: int, folder: Path, fold_minutes: flo
             name="sweep",
             storage_path=str(folder.resolve()),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=_TRIES - 1),
+            failure_config=tune.FailureConfig(max_failures=TRIES - 1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
@@ -187,10 +209,13 @@ class _Queue(Searcher):
         *,
         gpu: bool,
         retries: int,
+        shares: Callable[[Job], float] = _declared,
+        cpu_folds: int = 0,
     ) -> None:
         super().__init__(metric="seconds", mode="min")
         self._sources, self._clerk, self._ledger, self._progress = list(sources), clerk, ledger, progress
         self._have, self._gpu, self._retries = have, gpu, retries
+        self._shares, self._cpu_folds = shares, cpu_folds
         self._again: deque[tuple[Source, Job, float]] = deque()
         self._tries: Counter[str] = Counter()
         self._running: dict[str, tuple[Source, Job, float]] = {}
@@ -225,7 +250,8 @@ class _Queue(Searcher):
             return cast("dict[str, Any]", Searcher.FINISHED)
         self._given += 1
         _, job, share = self._running[trial_id] = taken
-        ray.get(self._clerk.offer.remote(job))
+        if job.recipe is not None:  # of a search; the clerk has the others in its plan, and may still be starting
+            ray.get(self._clerk.offer.remote(job))
         return {"job": job.id, "gpu": share}
 
     def _next(self) -> tuple[Source, Job, float] | None:
@@ -237,11 +263,20 @@ class _Queue(Searcher):
             try:
                 job = source.take()
             except OSError as error:  # a search writes its course; Tune would make a traceback of it
-                self.trouble = f"cannot be written: {error.strerror or error}"
+                self.trouble = f"cannot be written: {error.strerror or error} (make room or give access)"
                 return None
             if job is not None:
-                return source, job, models()[job.model].gpu_share if self._gpu else 0.0
+                return source, job, self._place(self._shares(job)) if self._gpu else 0.0
         return None
+
+    def _place(self, share: float) -> float:
+        """The share of a GPU for the next job: none if its network is small, no GPU is free for it, and a core is."""
+        taken = [running for _, _, running in self._running.values()]
+        on_gpu = sum(running > 0 for running in taken)
+        free = sum(taken) + share <= self._have.gpus and on_gpu < self._have.cpus - self._have.cpus_without_gpu
+        if free or share > _SMALL or len(taken) - on_gpu >= self._cpu_folds:
+            return share
+        return 0.0
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial has ended: with a result in the ledger, with a reason why not, or because its worker was lost."""
@@ -264,7 +299,7 @@ class _Queue(Searcher):
             return None
         noted = self._ledger.failures([job.id]).get(job.id)
         if noted is None and error:
-            noted = f"its worker process was lost {_TRIES} times; did it run out of memory?"
+            noted = f"its worker process was lost {TRIES} times; did it run out of memory?"
             ray.get(self._clerk.fail.remote(job.id, noted))
         return noted or "no reason was noted"
 

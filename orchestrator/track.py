@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 import shlex
@@ -20,6 +19,7 @@ from mer_models.spec import models
 from orchestrator.course import courses
 from orchestrator.leaderboard import HEADLINES, rows
 from orchestrator.plan import Plan
+from orchestrator.runtime import came_by_ssh
 from orchestrator.scored import Scored
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def ui_command(out: Path) -> str:
         return "the page of your tracking server (MLFLOW_TRACKING_URI)"
     beside = Path(sys.executable).with_name("mlflow")  # in the same virtual environment, on the path or not
     told = f"ui --backend-store-uri {shlex.quote(tracking_uri(out))} --host 127.0.0.1 --workers 1"
-    here = os.environ.get("SSH_CONNECTION", "").split()  # client, its port, this machine as the client calls it, port
-    if len(here) == 4:
+    here = came_by_ssh()
+    if here is not None:
         # Without the server's runner of jobs, which nothing here uses, it comes up sooner and takes less memory.
         remote = shlex.quote(f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {shlex.quote(str(beside))} {told}")
-        return f"ssh -t -L 5000:127.0.0.1:5000 {getpass.getuser()}@{here[2]} {remote}"
+        return f"ssh -t -L 5000:127.0.0.1:5000 {here} {remote}"
     program = "mlflow" if shutil.which("mlflow") else shlex.quote(str(beside))
     return f"{program} {told}"
 

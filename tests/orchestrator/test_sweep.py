@@ -1,0 +1,175 @@
+"""Where folds go in a mixed cluster, and what happens to those that reach a machine with other code; without Ray."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import workers
+
+from mer_data.problems import Problem
+from mer_data.store import Store
+from orchestrator.clerk import TRIES, Clerk
+from orchestrator.config import Experiment
+from orchestrator.console import Advance
+from orchestrator.fold import FoldTrainable
+from orchestrator.ledger import Ledger
+from orchestrator.plan import Job, Plan
+from orchestrator.planning import make_plan
+from orchestrator.runtime import Resources, unlike
+from orchestrator.sweep import Listed, _Queue, _use_gpus
+
+OTHER = Problem("machine late", "runs torch 1, here 2", "bring it")
+
+
+@pytest.fixture(autouse=True)
+def _no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.get", lambda result: result)
+    monkeypatch.setattr("orchestrator.fold._PAUSE", 0.0)
+
+
+@pytest.fixture
+def plan(blob_store: Store) -> Plan:
+    chosen = {"name": "t", "datasets": ["blobs"], "models": ["chance", "ststnet"], "seeds": list(range(4))}
+    return make_plan(Experiment.model_validate(chosen), blob_store)
+
+
+def as_actor(clerk: Clerk) -> Any:
+    names = ("offer", "take", "commit", "fail", "refuse", "trouble")
+    return SimpleNamespace(**{name: SimpleNamespace(remote=getattr(clerk, name)) for name in names})
+
+
+def queue_of(plan: Plan, root: Path, have: Resources, model: str, **keys: Any) -> _Queue:
+    jobs = [job for job in plan.jobs if job.model == model]
+    clerk = as_actor(Clerk(plan, root / "ledger"))
+    progress = Advance("folds", len(jobs), "folds", None)
+    return _Queue([Listed(jobs)], clerk, Ledger(root / "ledger"), progress, have, retries=0, **keys)
+
+
+def given(queue: _Queue) -> Iterator[tuple[str, float]]:
+    """The trials a queue gives out at a time, each with its share of a GPU."""
+    for number in itertools.count():
+        suggested = queue.suggest(str(number))
+        if not isinstance(suggested, dict):
+            return
+        yield str(number), suggested["gpu"]
+
+
+def test_without_the_option_networks_wait_for_gpus_and_classical_models_hold_none(plan: Plan, tmp_path: Path) -> None:
+    have = Resources(10, 1.0, 6)
+    assert {share for _, share in given(queue_of(plan, tmp_path, have, "ststnet", gpu=True))} == {1 / 8}
+    assert {share for _, share in given(queue_of(plan, tmp_path, have, "chance", gpu=True))} == {0.0}
+    assert {share for _, share in given(queue_of(plan, tmp_path, have, "ststnet", gpu=False))} == {0.0}
+
+
+def test_with_it_both_kinds_of_machines_train_and_each_fold_that_ends_makes_room_for_its_like(
+    plan: Plan, tmp_path: Path
+) -> None:
+    # One machine with a GPU and 4 cores, others with 6 cores.
+    both: dict[str, Any] = {"gpu": True, "cpu_folds": 6, "shares": lambda job: 1 / 8}
+    queue = queue_of(plan, tmp_path, Resources(10, 1.0, 6), "ststnet", **both)
+    first = list(given(queue))
+    shares = [share for _, share in first]
+    assert shares.count(0.0) == 6
+    assert shares.count(1 / 8) == 4 + 2  # the cores beside the GPU, and two that wait
+    on_cpu = next(trial for trial, share in first if share == 0.0)
+    queue.on_trial_complete(on_cpu, {"seconds": 1.0})
+    assert [queue.suggest(name)["gpu"] for name in ("a",)] == [0.0]  # type: ignore[index]
+    on_gpu = next(trial for trial, share in first if share)
+    queue.on_trial_complete(on_gpu, {"seconds": 1.0})
+    assert [queue.suggest(name)["gpu"] for name in ("b",)] == [1 / 8]  # type: ignore[index]
+
+
+def test_large_networks_stay_on_gpus(plan: Plan, tmp_path: Path) -> None:
+    both: dict[str, Any] = {"gpu": True, "cpu_folds": 6, "shares": lambda job: 1 / 4}
+    queue = queue_of(plan, tmp_path, Resources(10, 1.0, 6), "ststnet", **both)
+    assert {share for _, share in given(queue)} == {1 / 4}
+
+
+@pytest.mark.parametrize("here", [False, True])
+def test_gpus_of_the_drivers_machine_decide_nothing(plan: Plan, monkeypatch: pytest.MonkeyPatch, here: bool) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: here)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: int(here))
+    assert _use_gpus(plan, Resources(4, 1.0))
+    assert not _use_gpus(plan, Resources(4, 0.0))
+    assert _use_gpus(replace(plan, device="both"), Resources(4, 1.0, 2))
+    assert not _use_gpus(replace(plan, device="both"), Resources(4, 0.0, 4))
+
+
+@pytest.mark.parametrize("assigned", [[], ["0"]])
+def test_a_worker_trains_where_ray_put_it(assigned: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker without a GPU of its own may see those of its machine all the same."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", lambda share: None)
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
+    monkeypatch.setattr("ray.get_gpu_ids", lambda: assigned)
+    context = SimpleNamespace(get_assigned_resources=lambda: {"GPU": 0.25})
+    monkeypatch.setattr("ray.get_runtime_context", lambda: context)
+    worker = object.__new__(FoldTrainable)
+    worker.setup({"job": "x"})
+    assert worker._device == ("cuda" if assigned else "cpu")
+
+
+def test_other_code_or_libraries_are_told_apart() -> None:
+    here = {"the project's code": "abc", "torch": "2.13.0"}
+    assert unlike("late", dict(here), here) is None
+    told = str(unlike("late", {**here, "torch": "2.12.0"}, here))
+    assert told.startswith("machine late: runs torch 2.12.0, here 2.13.0 (bring the project")
+
+
+def test_a_worker_looks_once_whether_it_runs_what_the_driver_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+
+    def what_runs() -> dict[str, str]:
+        looked.append(1)
+        return {"torch": "1"}
+
+    monkeypatch.setattr("orchestrator.fold.what_runs", what_runs)
+    monkeypatch.setattr("ray.get_gpu_ids", list)
+    for driver, refuses in (({"torch": "1"}, False), ({"torch": "2"}, True)):
+        worker = object.__new__(FoldTrainable)
+        worker.setup({"job": "x"}, driver_runs=driver)
+        for job in "yz":
+            worker.reset_config({"job": job})
+        assert (worker._unlike_driver is not None) is refuses
+    assert len(looked) == 2
+
+
+def test_a_machine_with_other_code_trains_nothing_and_others_do(plan: Plan, tmp_path: Path) -> None:
+    job, clerk = plan.jobs[0], Clerk(plan, tmp_path / "ledger")
+    for _ in range(TRIES - 1):
+        refused(clerk, job)
+    assert clerk.trouble() is None
+    assert Ledger(tmp_path / "ledger").ids() == set()
+    workers.run_here(clerk, job)
+    assert Ledger(tmp_path / "ledger").ids() == {job.id}
+
+
+def test_a_sweep_ends_when_a_fold_finds_no_other_machine(plan: Plan, tmp_path: Path) -> None:
+    queue = queue_of(plan, tmp_path, Resources(2, 0.0), "chance", gpu=False)
+    suggested = queue.suggest("a")
+    assert suggested is not None
+    job = plan.job[suggested["job"]]
+    for _ in range(TRIES):
+        refused(queue._clerk, job)
+    queue.on_trial_complete("a", None, error=True)
+    assert queue.trouble == str(OTHER)
+    assert queue.suggest("b") == "FINISHED"
+    assert queue.over
+    assert "machine late: runs torch 1, here 2" in Ledger(tmp_path / "ledger").failures()[job.id]
+
+
+def refused(clerk: Any, job: Job) -> None:
+    """What a worker on a machine with other code does with a fold."""
+    worker = object.__new__(FoldTrainable)
+    worker._clerk, worker._job_id, worker._device = (
+        (as_actor(clerk) if isinstance(clerk, Clerk) else clerk),
+        job.id,
+        "cpu",
+    )
+    worker._unlike_driver = OTHER
+    with pytest.raises(RuntimeError, match="machine late"):
+        worker.step()
