@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,13 +22,13 @@ from orchestrator.extract import ClipWork, SubjectWork, extract, of_clip
 from orchestrator.runtime import Cluster
 
 
-def precompute(store: Store, dataset: str, features: Sequence[str], cluster: Cluster, console: Console) -> None:
-    """Make sure that a dataset has some features, for every clip.
+def precompute(store: Store, needed: Mapping[str, Sequence[str]], cluster: Cluster, console: Console) -> None:
+    """Make sure that some datasets have some features, for every clip.
 
     Parameters
     ----------
-    store, dataset, features
-        What is needed, by name.
+    store, needed
+        What is needed: names of features, by dataset.
     cluster
         Where the actors run, one per core; it is not started if nothing is missing.
     console
@@ -40,31 +40,54 @@ def precompute(store: Store, dataset: str, features: Sequence[str], cluster: Clu
         With every clip that lacks frames or whose frames cannot be read. The other subjects' shards stay, so the
         same command continues where this one ended.
     """
-    known = store.dataset(dataset)
-    unknown = [name for name in features if name not in FEATURES and name not in store.features(dataset)]
+    planned = [
+        _plan(store, store.dataset(dataset), list(dict.fromkeys(features))) for dataset, features in needed.items()
+    ]
+    missing = [work for one in planned for work in one.missing(store)]
+    if missing:
+        extract(missing, cluster.resources.cpus, _title(missing), console)
+    for one in planned:
+        one.write_manifests(store)
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """The features of a dataset that frames are at hand for, and the shards they consist of, by subject."""
+
+    dataset: str
+    features: Sequence[str]
+    subjects: Sequence[SubjectWork]
+
+    def missing(self, store: Store) -> list[SubjectWork]:
+        """What is to be computed."""
+        present = {name: store.shards(self.dataset, name) for name in self.features}
+        lacking = (
+            replace(one, shards={name: shard for name, shard in one.shards.items() if shard.file not in present[name]})
+            for one in self.subjects
+        )
+        return [one for one in lacking if one.shards]
+
+    def write_manifests(self, store: Store) -> None:
+        """Let the features consist of these shards."""
+        for name in self.features:
+            shards = [one.shards[name] for one in self.subjects]
+            if _current(store, self.dataset, name) != {(shard.subject, shard.key) for shard in shards}:
+                store.write_manifest(self.dataset, FEATURES[name], shards, "computed")
+
+
+def _plan(store: Store, known: Dataset, features: Sequence[str]) -> _Planned:
+    """Find out what is to be computed from frames; features that come from other features are made at once."""
+    unknown = [name for name in features if name not in FEATURES and name not in store.features(known.name)]
     raise_all(
-        Problem(f"dataset {dataset}", f"unknown feature {name!r}", did_you_mean(name, FEATURES)) for name in unknown
+        Problem(f"dataset {known.name}", f"unknown feature {name!r}", did_you_mean(name, FEATURES)) for name in unknown
     )
     wanted = [name for name in features if not _holds(store, known, name)]
-    if not wanted:
-        return
-    if known.frame_root is None:
+    if wanted and known.frame_root is None:
         for name in wanted:
             _derive(store, known, FEATURES[name])
-        return
-    planned = Planner(store, known).plan([FEATURES[name] for name in wanted])
-    present = {name: store.shards(dataset, name) for name in wanted}
-    missing = []
-    for one in planned:
-        lacking = {name: shard for name, shard in one.shards.items() if shard.file not in present[name]}
-        if lacking:
-            missing.append(replace(one, shards=lacking))
-    if missing:
-        extract(missing, cluster.resources.cpus, f"{_named(missing)} of {dataset}", console)
-    for name in wanted:
-        shards = [one.shards[name] for one in planned]
-        if _current(store, dataset, name) != {(shard.subject, shard.key) for shard in shards}:
-            store.write_manifest(dataset, FEATURES[name], shards, "computed")
+        wanted = []
+    subjects = Planner(store, known).plan([FEATURES[name] for name in wanted]) if wanted else []
+    return _Planned(known.name, wanted, subjects)
 
 
 def _derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
@@ -89,9 +112,10 @@ def _derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
     store.write_manifest(dataset.name, spec, shards, f"derived from {', '.join(one.name for one in sources)}")
 
 
-def _named(missing: Sequence[SubjectWork]) -> str:
+def _title(missing: Sequence[SubjectWork]) -> str:
     names = list(dict.fromkeys(name for one in missing for name in one.shards))
-    return names[0] if len(names) == 1 else f"{len(names)} features"
+    datasets = ", ".join(dict.fromkeys(one.dataset for one in missing))
+    return f"{names[0] if len(names) == 1 else f'{len(names)} features'} of {datasets}"
 
 
 def _holds(store: Store, dataset: Dataset, name: str) -> bool:

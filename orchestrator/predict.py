@@ -134,7 +134,7 @@ def predict(
     names = _class_names(chosen, classes)
     assigned = _assign(chosen, clips, trained_subjects, console)
     with Cluster() as cluster:
-        precompute(store, dataset, sorted({one.feature for one in chosen.spec.inputs}), cluster, console)
+        precompute(store, {dataset: sorted({one.feature for one in chosen.spec.inputs})}, cluster, console)
     _compare_features(chosen, store, dataset, console)
     logits: defaultdict[str, list[npt.NDArray[np.float32]]] = defaultdict(list)
     for index, card in enumerate(chosen.cards):

@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import socket
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from orchestrator.choices import (
     make_cohort,
     needed_features,
 )
-from orchestrator.config import Experiment
+from orchestrator.config import DatasetChoice, Experiment
 from orchestrator.console import Console, duration
 from orchestrator.estimate import warn_if_long
 from orchestrator.ledger import Ledger
@@ -68,9 +68,9 @@ def run(experiment: Experiment, out: Path | None, console: Console, cpus: int | 
     chosen = _checked(experiment, store, console)
     out = out or Path("runs") / experiment.name
     with _only_driver(out), Cluster(cpus) as cluster:
-        for choice in choose_datasets(experiment, store):
-            for member in choice.members:
-                precompute(store, member, needed_features(chosen[choice.name], store, choice), cluster, console)
+        choices = choose_datasets(experiment, store)
+        needed = [(choice, needed_features(chosen[choice.name], store, choice)) for choice in choices]
+        precompute(store, _by_member(needed), cluster, console)
         plan = make_plan(experiment, store)
         plan.save(out / "plan.json")
         _write_splits(plan, out)
@@ -123,10 +123,18 @@ def compute_features(
     named = sorted(FEATURES) if list(names) == ["all"] else names
     chosen = {} if named else _checked(experiment, store, console)
     with Cluster(cpus) as cluster:
-        for choice in choose_datasets(experiment, store):
-            wanted = named or needed_features(chosen[choice.name], store, choice)
-            for member in choice.members:
-                precompute(store, member, wanted, cluster, console)
+        choices = choose_datasets(experiment, store)
+        needed = [(choice, named or needed_features(chosen[choice.name], store, choice)) for choice in choices]
+        precompute(store, _by_member(needed), cluster, console)
+
+
+def _by_member(needed: Iterable[tuple[DatasetChoice, Sequence[str]]]) -> dict[str, list[str]]:
+    """The features of a union are those of the datasets that it consists of."""
+    by_member: defaultdict[str, list[str]] = defaultdict(list)
+    for choice, features in needed:
+        for member in choice.members:
+            by_member[member] += features
+    return by_member
 
 
 def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def fill(folder: Path) -> Store:
     store = Store(folder / "store")
     import_dataset("casme2", [folder / "CASME2"], store, "casme2")
     with Cluster() as cluster:
-        precompute(store, "casme2", [FEATURE], cluster, Console())
+        precompute(store, {"casme2": [FEATURE]}, cluster, Console())
     return store
 
 
@@ -78,7 +78,7 @@ def test_a_second_run_computes_nothing_and_starts_nothing(computed: Path, tmp_pa
         def resources(self) -> None:  # type: ignore[override]
             raise AssertionError("a cluster was asked for")
 
-    precompute(store, "casme2", [FEATURE], NoCluster(), Console())
+    precompute(store, {"casme2": [FEATURE]}, NoCluster(), Console())
     assert shards(store) == before
     assert store.feature("casme2", FEATURE).key == key
 
@@ -115,7 +115,7 @@ def test_broken_frames_are_told_together_and_the_rest_is_done(computed: Path, tm
         frame = folder / "CASME2" / "Cropped" / str(clip.frames) / f"reg_img{clip.apex}.jpg"
         frame.write_bytes(data)
     with pytest.raises(BadInput) as caught, Cluster() as cluster:
-        precompute(store, "casme2", [FEATURE], cluster, Console())
+        precompute(store, {"casme2": [FEATURE]}, cluster, Console())
     message = str(caught.value)
     assert f"clip {first.id}" in message
     assert f"clip {last.id}" in message
@@ -130,7 +130,7 @@ def test_frames_that_vanished_are_told_before_anything_is_computed(computed: Pat
     store = fill(folder)
     apex_frame(folder).unlink()
     with pytest.raises(BadInput, match=r"clip casme2/\S+, .*no frame \d+"):
-        precompute(store, "casme2", [FEATURE], Cluster(), Console())
+        precompute(store, {"casme2": [FEATURE]}, Cluster(), Console())
 
 
 def test_a_complete_feature_serves_without_its_frames(computed: Path, tmp_path: Path) -> None:
@@ -138,18 +138,18 @@ def test_a_complete_feature_serves_without_its_frames(computed: Path, tmp_path: 
     folder = moved(computed, tmp_path)
     store = fill(folder)
     shutil.rmtree(folder / "CASME2")
-    precompute(store, "casme2", [FEATURE], Cluster(), Console())
+    precompute(store, {"casme2": [FEATURE]}, Cluster(), Console())
     shards_left = sorted(store.feature_folder("casme2", FEATURE).glob("*.arrow"))
     assert len(shards_left) == 3
     shutil.rmtree(store.feature_folder("casme2", FEATURE))
     with pytest.raises(BadInput, match="no such folder of frames"):
-        precompute(store, "casme2", [FEATURE], Cluster(), Console())
+        precompute(store, {"casme2": [FEATURE]}, Cluster(), Console())
 
 
 def test_unknown_features_are_told(computed: Path) -> None:
     store = Store(computed / "store")
     with pytest.raises(BadInput, match="did you mean 'flow_uvs_28'"):
-        precompute(store, "casme2", ["flow_uvs_29"], Cluster(), Console())
+        precompute(store, {"casme2": ["flow_uvs_29"]}, Cluster(), Console())
 
 
 def test_features_are_computed_by_name_whatever_the_models_eat(computed: Path, tmp_path: Path) -> None:

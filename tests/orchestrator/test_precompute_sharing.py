@@ -157,10 +157,10 @@ def test_a_damaged_imported_feature_is_named_since_it_cannot_be_made_anew(tmp_pa
     with store.replacing("maps") as writer:
         writer.clips(clips, format_="test", frame_root=None)
         writer.feature(spec, arrays, clips, "a test")
-    precompute(store, "maps", [spec.name], Cluster(), Console())
+    precompute(store, {"maps": [spec.name]}, Cluster(), Console())
     (path,) = store.feature_folder("maps", spec.name).glob("*.arrow")
     data = bytearray(path.read_bytes())
     data[data.index(bytes([2] * 100)) + 50] ^= 1
     path.write_bytes(data)
     with pytest.raises(BadInput, match=r"clip samm/006/2: is damaged.*import the dataset again"):
-        precompute(store, "maps", [spec.name], Cluster(), Console())
+        precompute(store, {"maps": [spec.name]}, Cluster(), Console())
