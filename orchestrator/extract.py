@@ -182,8 +182,9 @@ def extract(missing: Sequence[SubjectWork], workers: int, title: str, console: C
         if job is not None:
             running[handle.make.options(num_returns="streaming").remote(job)] = handle
 
-    for _ in range(min(workers, len(jobs))):
-        start(actor.remote())
+    actors: list[Any] = [actor.remote() for _ in range(min(workers, len(jobs)))]
+    for handle in actors:
+        start(handle)
     problems: dict[str, Problem] = {}
     unit = "clips" if len({feature for one in jobs for feature in one.shards}) == 1 else "clips × features"
     with console.progress(title, sum(one.arrays for one in jobs), unit) as progress:
@@ -195,6 +196,10 @@ def extract(missing: Sequence[SubjectWork], workers: int, title: str, console: C
                 start(running.pop(told))
                 continue
             if made.stop:
+                # Before this process ends: Ray would add lines of its own about tasks that lost their owner.
+                for handle in actors:
+                    ray.kill(handle)
+                ray.wait(list(running), num_returns=len(running), timeout=10)
                 raise BadInput(made.stop)
             problems |= {str(problem): problem for problem in made.problems}
             progress.advance(made.arrays)
