@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from blobs import blob_clips, write_blobs
+from blobs import blob_clips
 from simulated import experiment
 
 from mer_data.problems import BadInput
@@ -20,18 +20,7 @@ from orchestrator.score.inner import Inner
 from orchestrator.score.metrics import uf1
 from orchestrator.score.optimism import corrected
 
-
-@pytest.fixture(autouse=True)
-def _without_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of results are written here, and no power fails."""
-    monkeypatch.setattr("mer_data.files._flush", lambda path: None)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "store")
-    write_blobs(store, "blobs", blob_clips(16, 6))
-    return store
+pytestmark = pytest.mark.usefixtures("without_waiting_for_the_disk")
 
 
 def test_confidence_counts_classes_alike() -> None:

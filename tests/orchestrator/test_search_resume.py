@@ -18,11 +18,7 @@ from orchestrator.plan import Job, Plan
 from orchestrator.planning import make_plan
 from orchestrator.search import Trained
 
-
-@pytest.fixture(autouse=True)
-def _without_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of results are written here, and no power fails."""
-    monkeypatch.setattr("mer_data.files._flush", lambda path: None)
+pytestmark = pytest.mark.usefixtures("without_waiting_for_the_disk")
 
 
 @pytest.fixture

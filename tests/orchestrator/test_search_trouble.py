@@ -19,18 +19,7 @@ from orchestrator.planning import make_plan
 from orchestrator.race import race_order
 from orchestrator.scored import score_cells
 
-
-@pytest.fixture(autouse=True)
-def _without_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of results are written here, and no power fails."""
-    monkeypatch.setattr("mer_data.files._flush", lambda path: None)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "store")
-    write_blobs(store, "blobs", blob_clips(16, 6))
-    return store
+pytestmark = pytest.mark.usefixtures("without_waiting_for_the_disk")
 
 
 def test_a_configuration_that_fails_is_out_and_the_rest_goes_on(store: Store, tmp_path: Path) -> None:
