@@ -56,7 +56,7 @@ class FoldTrainable(tune.Trainable):
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
         if self._device == "cuda":
             # A fold that needs more than its share of the GPU fails, not those beside it; it gets a larger share then.
-            share = float(ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0))  # type: ignore[no-untyped-call]
+            share = float(ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0))
             torch.cuda.set_per_process_memory_fraction(min(share, 1.0))
         self.reset_config(config)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -188,7 +188,7 @@ def _kinds() -> str:
     import ray
 
     prefix = "accelerator_type:"
-    names: Iterator[str] = iter(ray.cluster_resources())  # type: ignore[no-untyped-call]
+    names: Mapping[str, float] = ray.cluster_resources()
     return "+".join(sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix)))
 
 

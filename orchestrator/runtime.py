@@ -114,11 +114,11 @@ class Cluster:
         _refuse_other_code(self._asked)
         import ray
 
-        have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        have: dict[str, float] = ray.cluster_resources()
         standing = on_standing_cluster()
         most = _when_grown() if standing else {}
         cpus, gpus = (max(have.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU"))
-        now = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        now = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         plain = max(_cpus_without_gpu(now), _cpus_without_gpu(_kinds_when_grown() if standing else []))
         return Resources(max(1, int(cpus)), float(gpus), plain)
 
@@ -254,14 +254,14 @@ def _knock(address: str, mode: str) -> str:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Keep what a C library writes from the terminal: being turned away here is no news for the user."""
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of ours
-        kept = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _is_loopback(host: str) -> bool:
@@ -282,7 +282,7 @@ def _ask_machines() -> list[tuple[str, Any]]:
     what_runs()  # now, when the packages have just been sent
     tell = ray.remote(num_cpus=0)(_tell_what_runs)
     asked = []
-    for node in ray.nodes():  # type: ignore[no-untyped-call]
+    for node in ray.nodes():
         if node["Alive"]:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=True)
             asked.append((node["NodeManagerHostname"], tell.options(scheduling_strategy=there).remote()))
@@ -340,7 +340,7 @@ def dashboard() -> str | None:
     """
     from ray._private.worker import get_dashboard_url
 
-    url: str = get_dashboard_url() or ""  # type: ignore[no-untyped-call]
+    url: str = get_dashboard_url() or ""
     host, _, port = url.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=1).close()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def against_plain_loop(store: Store) -> None:
         for names, first in (((f"flow_offtanet_{size}",), True), (SHARED[size][:1], False), (SHARED[size], False)):
             needed = {only(store, one, f"{one.name}-{names[0]}-{len(names)}", one.clips).name: names for one in members}
             with Cluster() as cluster:
-                ours = seconds(lambda: precompute(store, needed, cluster, Console()))  # noqa: B023
+                ours = seconds(partial(precompute, store, needed, cluster, Console()))
             theirs = plain[first] * len(names)
             what = names[0] if len(names) == 1 else f"{len(names)} features of one flow, {names[0]} ..."
             print(

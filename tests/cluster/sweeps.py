@@ -23,9 +23,7 @@ def wait_for_nodes(head: Host, count: int) -> None:
     ask = "import ray; ray.init(address='auto', logging_level=40); print(sum(node['Alive'] for node in ray.nodes()))"
     deadline = time.monotonic() + 300
     while head.run(f'python -c "{ask}"').stdout.split()[-1] != str(count):
-        assert time.monotonic() < deadline, head.run(
-            "ray status; tail -50 /tmp/ray/session_latest/logs/monitor*"
-        ).stdout
+        assert time.monotonic() < deadline, head.run("ray status --verbose").stdout
         time.sleep(1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hosts import LAB, LAPTOP, Host, Lab
@@ -39,7 +40,7 @@ def requests(lab: Lab, laptop: Host) -> str:
 
 def downloads(log: str) -> Counter[tuple[str, str]]:
     """How often each host fetched each shard."""
-    with open(log) as file:  # noqa: PTH123 - read line by line
+    with Path(log).open(encoding="utf-8") as file:
         found = [re.search(r"^(10\.77\.0\.\d+) .*GET \S*/([^/?\s]+\.arrow)", line) for line in file]
     return Counter((hit[1], hit[2]) for hit in found if hit and hit[2] != "clips.arrow")
 

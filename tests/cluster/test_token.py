@@ -37,7 +37,7 @@ def test_ray_up_without_a_token_starts_nothing(laptop: Host) -> None:
     finally:
         laptop.run("mv .ray/aside .ray/auth_token")
     assert up.returncode != 0
-    assert "/root/.ray/auth_token" in up.stderr
+    assert "/.ray/auth_token" in up.stderr
 
 
 def test_a_cluster_that_lets_everybody_in_is_refused(laptop: Host) -> None:
@@ -55,7 +55,7 @@ def test_an_old_copy_on_a_machine_is_not_what_runs(lab: Lab, head: Host, alone: 
     worker = lab.hosts["worker1"]
     start = f"RAY_AUTH_MODE=token ray start --address={HEAD}:6379"
     worker.run("cp -r mer old && echo 'raise RuntimeError' >> old/mer_models/spec.py")
-    worker.run(f"ray stop --force; PYTHONPATH=/root/old {start}")
+    worker.run(f"ray stop --force; PYTHONPATH=~/old {start}")
     try:
         head.run(RUN.replace("runs/refused", f"{LAB}/runs/old"))
         assert score(head, "old") == alone["short"]

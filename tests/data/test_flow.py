@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mer_data.datasets import casme2
-from mer_data.features import flow
+from mer_data.features import flow, tvl1
 from mer_data.features.maps import reduce
 from mer_data.frames import list_frames
 from mer_data.synthetic import planted_flow
@@ -158,6 +158,17 @@ def test_the_parameters_are_the_library_s_defaults() -> None:
     }  # fmt: skip
     defaults = {name: getattr(algorithm, f"get{getter}")() for name, getter in getters.items()}
     assert defaults == flow.TVL1_PARAMS
+
+
+def test_tvl1_is_compiled_too_where_machine_code_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(self: object) -> None:
+        raise RuntimeError("cannot cache function: no locator available")
+
+    def twice(x: float) -> float:
+        return 2 * x
+
+    monkeypatch.setattr("numba.core.dispatcher.Dispatcher.enable_caching", read_only)
+    assert tvl1._compiled(twice)(21) == 42
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="elsewhere OpenCV fuses operations")
