@@ -22,25 +22,24 @@ if TYPE_CHECKING:
     from orchestrator.plan import Plan
 
 
-class _Folder(click.Path):
-    """An output folder: results are locked, and renamed into place, which object storage cannot."""
-
-    def __init__(self) -> None:
-        super().__init__(file_okay=False, path_type=Path)
+class _Local(click.Path):
+    """A path on this machine."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path; an address such as ``s3://...`` is refused."""
         if isinstance(value, str) and "://" in value:
-            scheme = value.partition("://")[0]
-            copy = "aws s3 sync FOLDER" if scheme == "s3" else "rclone copy FOLDER"
-            self.fail(f"{value} is no folder. Results need one; copy it there afterwards: {copy} {value}", param, ctx)
+            copy = "aws s3 sync" if value.startswith("s3://") else "rclone copy"
+            self.fail(f"{value} is not on this machine; for a copy: {copy} {value} FOLDER", param, ctx)
         return super().convert(value, param, ctx)
 
 
-_FOLDER = _Folder()
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 _set = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Override a key of the file.")
-_out = click.option("--out", type=_FOLDER, help="Output folder; runs/NAME if not given.")
+_out = click.option(
+    "--out",
+    metavar="FOLDER",
+    help="Output folder, or its address in object storage (s3://...). [default: MER_RUNS/NAME, else runs/NAME]",
+)
 _models = click.option(
     "--models",
     "model_files",
@@ -93,7 +92,7 @@ def run(
     experiment: str,
     changes: tuple[str, ...],
     model_files: tuple[str, ...],
-    out: Path | None,
+    out: str | None,
     cpus: int | None,
     as_json: bool,
 ) -> int:
@@ -112,7 +111,7 @@ def run(
 
 
 @mer.command()
-@_out
+@click.option("--out", type=_Local(file_okay=False, path_type=Path), help="Output folder. [default: runs/demo]")
 @_json
 def demo(out: Path | None, as_json: bool) -> int:
     """Try the whole job on synthetic faces.
@@ -143,9 +142,9 @@ def features(
 
 
 @mer.command()
-@click.argument("out", type=_FOLDER)
+@click.argument("out")
 @_json
-def status(out: Path, as_json: bool) -> int:
+def status(out: str, as_json: bool) -> int:
     """Jobs done, running, missing, failed and stale; of a search, also avoided and rejected."""
     from orchestrator import leaderboard
 
@@ -164,11 +163,11 @@ def status(out: Path, as_json: bool) -> int:
 
 
 @mer.command()
-@click.argument("out", type=_FOLDER)
+@click.argument("out")
 @click.option("--rule", help="Selection rule: last or inner, oracle-subject, oracle-epoch. [default: the experiment's]")
 @click.option("--partial", is_flag=True, help="Score what is there, although folds are missing.")
 @_json
-def score(out: Path, rule: str | None, partial: bool, as_json: bool) -> int:
+def score(out: str, rule: str | None, partial: bool, as_json: bool) -> int:
     """The table of an output folder.
 
     Scores over all clips and per source dataset, from the stored predictions; nothing is trained.
@@ -193,9 +192,9 @@ def track() -> None:
 
 
 @track.command()
-@click.argument("out", type=_FOLDER)
+@click.argument("out")
 @_models
-def sync(out: Path, model_files: tuple[str, ...]) -> None:
+def sync(out: str, model_files: tuple[str, ...]) -> None:
     """Rebuild the runs from the ledger."""
     from mer_models.spec import models
     from orchestrator import plugins
@@ -206,9 +205,10 @@ def sync(out: Path, model_files: tuple[str, ...]) -> None:
     # The plan holds their text, but what an output folder holds is read here and never run.
     plugins.load(model_files)
     remedy = "give the file that registers it with --models, or install its package"
-    raise_all(Problem(str(out), f"unknown model {name}", remedy) for name in plan.recipes if name not in models())
-    mirror.sync(plan, score_cells(plan, ledger, partial=True), out)
-    click.echo(mirror.ui_command(out))
+    raise_all(Problem(out, f"unknown model {name}", remedy) for name in plan.recipes if name not in models())
+    folder = ledger.root.parent
+    mirror.sync(plan, score_cells(plan, ledger, partial=True), folder)
+    click.echo(mirror.ui_command(folder))
 
 
 @mer.command(name="models")
@@ -249,7 +249,7 @@ def complexity(names: tuple[str, ...], model_files: tuple[str, ...], as_json: bo
 
 
 @mer.command()
-@click.argument("weights", type=click.Path(path_type=Path))
+@click.argument("weights", type=_Local(path_type=Path))
 @click.argument("clips", nargs=-1, metavar="[CLIP]...")
 @click.option("--dataset", required=True, metavar="NAME", help="The dataset of the store that has the clips.")
 @store_option
@@ -320,11 +320,13 @@ def _load(experiment: str, changes: tuple[str, ...], model_files: tuple[str, ...
     return loaded.model_copy(update={"plugins": list(dict.fromkeys([*loaded.plugins, *model_files]))})
 
 
-def _open(out: Path) -> tuple[Plan, Ledger]:
+def _open(out: str) -> tuple[Plan, Ledger]:
     from orchestrator.ledger import Ledger
+    from orchestrator.output import Output
     from orchestrator.plan import Plan
 
-    return Plan.load(out / "plan.json"), Ledger(out / "ledger")
+    folder = Output(out).read(Console())
+    return Plan.load(folder / "plan.json"), Ledger(folder / "ledger")
 
 
 def _finished(document: dict[str, Any], as_json: bool) -> int:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-import socket
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mer_data.features import FEATURES
 from mer_data.files import written_aside
-from mer_data.problems import BadInput, Problem
+from mer_data.problems import BadInput
 from mer_data.protocols import splits
 from mer_data.store import Store
 from mer_models.spec import ModelSpec, models
@@ -34,6 +30,7 @@ from orchestrator.config import DatasetChoice, Experiment
 from orchestrator.console import Console, duration
 from orchestrator.estimate import warn_if_long
 from orchestrator.ledger import Ledger
+from orchestrator.output import Output, default_output
 from orchestrator.plan import Plan
 from orchestrator.planning import make_plan
 from orchestrator.precompute import precompute
@@ -45,7 +42,7 @@ if TYPE_CHECKING:
     from orchestrator.search import StudyRun
 
 
-def run(experiment: Experiment, out: Path | None, console: Console, cpus: int | None = None) -> dict[str, Any]:
+def run(experiment: Experiment, out: Path | str | None, console: Console, cpus: int | None = None) -> dict[str, Any]:
     """Run an experiment to its end and return the document of ``mer run --json``.
 
     Parameters
@@ -53,7 +50,7 @@ def run(experiment: Experiment, out: Path | None, console: Console, cpus: int | 
     experiment
         What to run.
     out
-        The output folder; ``runs/NAME`` if None.
+        The output folder, or its address in object storage; :func:`default_output` if None.
     console
         Where progress and the leaderboard go.
     cpus
@@ -66,8 +63,8 @@ def run(experiment: Experiment, out: Path | None, console: Console, cpus: int | 
     """
     store = Store(experiment.store)
     chosen = _checked(experiment, store, console)
-    out = out or Path("runs") / experiment.name
-    with _only_driver(out), Cluster(cpus) as cluster:
+    output = Output(out or default_output(experiment.name))
+    with output.held(console) as out, Cluster(cpus) as cluster:
         choices = choose_datasets(experiment, store)
         needed = [(choice, needed_features(chosen[choice.name], store, choice)) for choice in choices]
         precompute(store, _by_member(needed), cluster, console)
@@ -84,7 +81,7 @@ def run(experiment: Experiment, out: Path | None, console: Console, cpus: int | 
                 console.warn(f"{cohort.dataset} is INCOMPLETE: the store lacks {absent}")
             _tell_untrained(plan, cohort, console)
         _sweep(experiment, plan, out, cluster, console)
-        document = _finish(plan, out, console)
+        document = {"out": output.address, **_finish(plan, out, console)}
         return {**document, "weights": checkpoints.tell_weights(plan, out, console)}
 
 
@@ -155,7 +152,7 @@ def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     except BadInput as error:
         # The results are in the ledger; the mirror can be made at any time.
         console.warn(f"\nMLflow was not written. {error}\nLater:  mer track sync {out}")
-    return {"out": str(out), "status": state, "score": score}
+    return {"status": state, "score": score}
 
 
 def _checked(experiment: Experiment, store: Store, console: Console) -> dict[str, list[ModelSpec]]:
@@ -200,13 +197,16 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
         console.say(f"{len(done)} folds are done already" + (f", at most {left} are left" if left else ""))
     if not left:
         return
-    warn_if_long(plan, done, [(run.study, run.left) for run in studies], cluster.resources, console)
+    have = cluster.resources
+    if have.machines:
+        console.say(f"on a cluster of {have.machines} machines; cores: {have.cpus}, GPUs: {have.gpus:g}")
+    warn_if_long(plan, done, [(run.study, run.left) for run in studies], have, console)
     try:
         cost = sweep(
             plan,
             sources,
             out,
-            cluster.resources,
+            have,
             console,
             retries=experiment.retries,
             fold_minutes=experiment.fold_minutes,
@@ -233,22 +233,3 @@ def _studies(plan: Plan, out: Path, ledger: Ledger) -> list[StudyRun]:
     for run in runs:
         run.advance()
     return runs
-
-
-@contextmanager
-def _only_driver(out: Path) -> Iterator[None]:
-    """Hold the output folder. The lock goes with the process that holds it, however that one ends."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "driver.lock"
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise BadInput(
-                Problem(str(out), f"is in use by {file.read().strip()}", "wait, or choose another --out")
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield

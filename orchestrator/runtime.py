@@ -53,11 +53,14 @@ class Resources:
         Of all machines.
     cpus_without_gpu
         Those of the machines that have no GPU.
+    machines
+        How many there are now; 0 if Ray was started for this run.
     """
 
     cpus: int
     gpus: float
     cpus_without_gpu: int = 0
+    machines: int = 0
 
 
 class Cluster:
@@ -120,7 +123,7 @@ class Cluster:
         cpus, gpus = (max(have.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU"))
         now = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         plain = max(_cpus_without_gpu(now), _cpus_without_gpu(_kinds_when_grown() if standing else []))
-        return Resources(max(1, int(cpus)), float(gpus), plain)
+        return Resources(max(1, int(cpus)), float(gpus), plain, len(now) if standing else 0)
 
 
 def _cpus_without_gpu(machines: Sequence[Mapping[str, float]]) -> int:

@@ -4,13 +4,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 from blobs import blob_clips, write_blobs
+from moto.server import ThreadedMotoServer
 
 from mer_data.store import Store
 
 # What the user's environment says must not lead tests to the user's own servers, stores and clusters.
-for _name in ("MLFLOW_TRACKING_URI", "MER_STORE", "RAY_ADDRESS", "SSH_CONNECTION"):
+for _name in ("MLFLOW_TRACKING_URI", "MER_STORE", "MER_RUNS", "RAY_ADDRESS", "SSH_CONNECTION"):
     os.environ.pop(_name, None)
 # A token that another run left in the home folder must not decide whether the tests' cluster starts.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -26,6 +28,19 @@ def ray_session() -> Iterator[None]:
     runtime.start(cpus=2)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def object_storage() -> Iterator[str]:
+    """A real S3 protocol server on loopback with the bucket ``lab``: the part of a URI that names it."""
+    os.environ |= {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_EC2_METADATA_DISABLED": "true"}
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    running.start()
+    _, port = running.get_host_and_port()
+    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1")
+    client.create_bucket(Bucket="lab")
+    yield f"endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
+    running.stop()
 
 
 @pytest.fixture

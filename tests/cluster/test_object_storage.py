@@ -1,7 +1,8 @@
-"""The store behind a real S3 protocol server that three hosts reach over the network."""
+"""Store and results behind a real S3 protocol server that three hosts reach over the network."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections import Counter
@@ -11,7 +12,8 @@ import pytest
 from hosts import LAB, LAPTOP, Host, Lab
 from sweeps import EXPERIMENT, SUBMIT, score
 
-STORE = f"s3://lab/store?endpoint_override={LAPTOP}:5555&scheme=http&region=us-east-1"
+SERVER = f"endpoint_override={LAPTOP}:5555&scheme=http&region=us-east-1"
+STORE, OUT = f"s3://lab/store?{SERVER}", f"s3://lab/runs/long?{SERVER}"
 KEYS = "AWS_ACCESS_KEY_ID=tests AWS_SECRET_ACCESS_KEY=tests AWS_EC2_METADATA_DISABLED=true"
 FILL = f"""
 import boto3
@@ -34,7 +36,8 @@ def requests(lab: Lab, laptop: Host) -> str:
         time.sleep(0.2)
     (lab.folder / "fill.py").write_text(FILL)
     laptop.run(f"cd mer && {KEYS} PYTHONPATH=.:tests python {LAB}/fill.py")
-    (lab.folder / "s3.yaml").write_text(EXPERIMENT.format(epochs=40) + f"store: {STORE}\n")
+    for name, epochs in (("s3", 40), ("s3-long", 600)):
+        (lab.folder / f"{name}.yaml").write_text(EXPERIMENT.format(epochs=epochs) + f"store: {STORE}\n")
     return str(log)
 
 
@@ -60,3 +63,31 @@ def test_each_host_fetches_a_shard_once(
     laptop.run(f"{SUBMIT} {LAB}/s3.yaml --out {LAB}/runs/s3-again --set seeds=1 --set models=ststnet")
     again = downloads(requests) - before - first
     assert not [pair for pair in again if pair[0] in hosts], again
+
+
+def test_results_outlive_the_head(laptop: Host, head: Host, alone: dict[str, str], requests: str) -> None:
+    submit = f"{SUBMIT} {LAB}/s3-long.yaml --out \"'{OUT}'\""  # the head's shell reads it once more
+    first = laptop.start(submit)
+    deadline = time.monotonic() + 300
+    while done(laptop) < 4:
+        assert time.monotonic() < deadline, "no results appear in object storage"
+        assert first.poll() is None, first.communicate()[0]
+    # Its driver is gone, and so is all that it had on its disk.
+    head.run("pkill --signal KILL --full '^python [^ ]*/run_all.py'; rm -r ~/.cache/mer")
+    assert first.wait(60) != 0
+    kept = done(laptop)
+    assert kept < 15, "it was done before it was killed"
+    again = laptop.run(submit)
+    assert f"{kept} folds are done already" in again.stdout
+    assert ask(laptop, "score") == alone["long"]
+
+
+def ask(laptop: Host, command: str) -> str:
+    """What the laptop is told of the results, without the head."""
+    return laptop.run(f"cd mer && {KEYS} python -m orchestrator.cli {command} --json '{OUT}'", ok=False).stdout
+
+
+def done(laptop: Host) -> int:
+    """How many results are in object storage."""
+    told = ask(laptop, "status")
+    return int(json.loads(told)["jobs"]["done"]) if told else 0

@@ -1,4 +1,4 @@
-"""cluster/slurm.sbatch under a real Slurm: one host with munge, a controller and a node daemon."""
+"""cluster/slurm.sbatch under a real Slurm: two nodes that share a home folder; the first is also the login node."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 from hosts import LAB, Host, Lab
 from sweeps import ledger, wait_for_entries
 
-ADDRESS = "10.77.0.9"
+NODES = {"slurm1": "10.77.0.8", "slurm2": "10.77.0.9"}
 CONFIGURATION = f"""\
 ClusterName=lab
-SlurmctldHost=slurm({ADDRESS})
+SlurmctldHost=slurm1({NODES["slurm1"]})
 SlurmUser=root
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -31,33 +31,40 @@ SlurmdLogFile=/run/slurm/d.log
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=5
-NodeName=slurm NodeAddr={ADDRESS} CPUs=2 RealMemory=1000
+NodeName=slurm1 NodeAddr={NODES["slurm1"]} CPUs=1 RealMemory=1000
+NodeName=slurm2 NodeAddr={NODES["slurm2"]} CPUs=1 RealMemory=1000
 PartitionName=all Nodes=ALL Default=YES State=UP
 """
+HOME = f"{LAB}/slurm-home"  # what the nodes see as /root
 START = f"""
+mount --bind {HOME} /root && mkdir -m 755 /run/munge && mkdir -p /run/slurm/state /run/slurm/spool
+cp {LAB}/slurm.conf /run/slurm/ && cp {LAB}/munge.key /run/munge/key && chmod 400 /run/munge/key
+munged --force --key-file /run/munge/key --log-file /run/munge/log --pid-file /run/munge/pid \
+  --seed-file /run/munge/seed
 export SLURM_CONF=/run/slurm/slurm.conf
-echo "export SLURM_CONF=$SLURM_CONF MER_STORE={LAB}/store PATH=~/mer-python/bin:\\$PATH" >> ~/.bashrc
-mkdir -m 755 /run/munge && mkdir /run/slurm/state /run/slurm/spool
-mungekey --create --keyfile /run/munge/key && munged --force --key-file /run/munge/key --log-file /run/munge/log \
-  --pid-file /run/munge/pid --seed-file /run/munge/seed
-slurmctld && slurmd
 """
 
 
 @pytest.fixture(scope="module")
 def login(lab: Lab) -> Iterator[Host]:
-    """The login node, which is also the only compute node, with the project and its virtual environment."""
-    host = lab.add("slurm", ADDRESS)
+    """The login node, which is also a compute node, with the project and its virtual environment."""
+    nodes = [lab.add(name, address) for name, address in NODES.items()]
+    login = nodes[0]
     (lab.folder / "slurm.conf").write_text(CONFIGURATION)
-    host.run(f"mkdir /run/slurm && cp {LAB}/slurm.conf /run/slurm/ && {START}")
-    host.run(f"cp -r {LAB}/project mer && ln -s ~/mer-python mer/.venv")
-    yield host
-    host.kill()
+    login.run(f"mungekey --create --keyfile {LAB}/munge.key && cp -r /root {HOME}")
+    for node in nodes:
+        node.run(START + ("slurmctld && slurmd" if node is login else "slurmd"))
+    environment = f"SLURM_CONF=/run/slurm/slurm.conf MER_STORE={LAB}/store PATH=~/mer-python/bin:\\$PATH"
+    login.run(f'echo "export {environment}" >> ~/.bashrc')
+    login.run(f"cp -r {LAB}/project mer && ln -s ~/mer-python mer/.venv")
+    yield login
+    for node in nodes:
+        node.kill()
 
 
 def submit(login: Host, arguments: str) -> str:
-    """Submit the script as the README says, with this host's size, and return the job's id."""
-    size = "--nodes=1 --cpus-per-task=2"
+    """Submit the script as the README says, with the size of these nodes, and return the job's id."""
+    size = "--cpus-per-task=1"
     return login.run(f"cd mer && sbatch --parsable {size} cluster/slurm.sbatch {arguments}").stdout.strip()
 
 
@@ -87,6 +94,7 @@ def test_a_cancelled_job_goes_on_when_submitted_again(lab: Lab, login: Host, alo
     assert len(kept) < 15, "it was done before it was cancelled"
     log = wait_until_gone(login, submit(login, arguments))
     assert "folds are done already" in log, log
+    assert "on a cluster of 2 machines; cores: 2" in log, log
     assert kept.items() <= ledger(lab, "slurm").items(), "a finished fold ran again"
     score = login.run(f"cd mer && python -m orchestrator.cli score --json {LAB}/runs/slurm").stdout
     assert score == alone["long"]

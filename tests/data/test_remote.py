@@ -1,14 +1,10 @@
 """A store in object storage, behind a real S3 protocol server on loopback."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import numpy as np
 import pytest
 from blobs import SPEC, blob_clips, write_blobs
-from moto.server import ThreadedMotoServer
 
 from mer_data.problems import BadInput
 from mer_data.remote import Remote
@@ -18,24 +14,11 @@ from mer_data.store import Store
 IDS = [clip.id for clip in blob_clips()]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The part of a URI that names the server."""
-    os.environ |= {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_EC2_METADATA_DISABLED": "true"}
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    running.start()
-    _, port = running.get_host_and_port()
-    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1")
-    client.create_bucket(Bucket="lab")
-    yield f"endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
-    running.stop()
-
-
 @pytest.fixture
-def address(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def address(object_storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URI of an empty store, seen from a machine with an empty cache."""
     monkeypatch.setenv("MER_CACHE", str(tmp_path / "this-machine"))
-    return f"s3://lab/{tmp_path.name}?{server}"
+    return f"s3://lab/{tmp_path.name}?{object_storage}"
 
 
 def on_another_machine(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
@@ -110,7 +93,7 @@ def test_shards_that_left_a_feature_are_removed_there_too(address: str) -> None:
     assert store.shards("blobs", "flow_uvs_28") == {shard.file for shard in shards[1:]}
 
 
-def test_a_server_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: str) -> None:
+def test_a_server_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MER_CACHE", str(tmp_path))
     silent = "s3://lab/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1&retry_strategy=none"
     with pytest.raises(BadInput, match="check the address"):

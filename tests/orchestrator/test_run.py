@@ -22,8 +22,9 @@ from mer_models.spec import Outcome, models
 from orchestrator import cli, leaderboard
 from orchestrator.clerk import Clerk
 from orchestrator.config import Experiment, load
-from orchestrator.console import Advance
+from orchestrator.console import Advance, Console
 from orchestrator.ledger import Ledger
+from orchestrator.output import Output
 from orchestrator.plan import Plan
 from orchestrator.planning import make_plan
 from orchestrator.runtime import Resources
@@ -188,9 +189,7 @@ def test_another_recipe_leaves_the_old_results_stale(finished: Path) -> None:
 
 
 def test_only_one_driver_holds_an_output_folder(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from orchestrator.run import _only_driver
-
-    with _only_driver(finished / "runs/small"):
+    with Output(finished / "runs/small").held(Console()):
         assert mer("run", finished / "small.yaml", "--out", finished / "runs/small") == 2
     assert "is in use by process" in capsys.readouterr().err
 

@@ -37,7 +37,7 @@ def standing(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_cores_of_machines_without_a_gpu_are_counted(standing: pytest.MonkeyPatch) -> None:
     with Cluster() as cluster:
-        assert cluster.resources == runtime.Resources(26, 1.0, 18)
+        assert cluster.resources == runtime.Resources(26, 1.0, 18, machines=3)
 
 
 def test_those_of_a_growing_cluster_are_counted_too(standing: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_those_of_a_growing_cluster_are_counted_too(standing: pytest.MonkeyPatch
         "  plain: {max_workers: 3, resources: {CPU: 32}}\n"
     )
     with Cluster() as cluster:
-        assert cluster.resources == runtime.Resources(128, 8.0, 96)
+        assert cluster.resources == runtime.Resources(128, 8.0, 96, machines=3)
 
 
 def test_machines_are_asked_before_anybody_needs_the_answer(standing: pytest.MonkeyPatch) -> None:
