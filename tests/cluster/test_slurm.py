@@ -83,18 +83,30 @@ def test_without_a_token_nothing_starts(lab: Lab, login: Host) -> None:
     assert not (lab.folder / "runs" / "no-token").exists()
 
 
-def test_a_cancelled_job_goes_on_when_submitted_again(lab: Lab, login: Host, alone: dict[str, str]) -> None:
+def test_a_cancelled_or_requeued_job_goes_on(lab: Lab, login: Host, alone: dict[str, str]) -> None:
     login.run("ray get-auth-token --generate")
     arguments = f"{LAB}/long.yaml --out {LAB}/runs/slurm"
     first = submit(login, arguments)
-    wait_for_entries(lab, "slurm", 6)
+    wait_for_entries(lab, "slurm", 4)
     login.run(f"scancel {first}")
     wait_until_gone(login, first)
+    cancelled = ledger(lab, "slurm")
+
+    second = submit(login, arguments)
+    wait_for_entries(lab, "slurm", len(cancelled) + 3)
+    login.run(f"scontrol requeue {second}")  # what preemption does
     kept = ledger(lab, "slurm")
-    assert len(kept) < 15, "it was done before it was cancelled"
-    log = wait_until_gone(login, submit(login, arguments))
-    assert "folds are done already" in log, log
+    assert len(kept) < 15, "it was done before it was queued again"
+    # Slurm waits two minutes before it starts such a job again, or until it is told otherwise.
+    deadline = time.monotonic() + 60
+    while not login.run(f"squeue --noheader --states=PENDING --jobs {second}").stdout.strip():
+        assert time.monotonic() < deadline, login.run("squeue").stdout
+        time.sleep(0.5)
+    login.run(f"scontrol update JobId={second} StartTime=now")
+    log = wait_until_gone(login, second)
+    assert f"{len(cancelled)} folds are done already" in log, log
+    assert f"{len(kept)} folds are done already" in log, log
     assert "on a cluster of 2 machines; cores: 2" in log, log
-    assert kept.items() <= ledger(lab, "slurm").items(), "a finished fold ran again"
+    assert cancelled.items() <= kept.items() <= ledger(lab, "slurm").items(), "a finished fold ran again"
     score = login.run(f"cd mer && python -m orchestrator.cli score --json {LAB}/runs/slurm").stdout
     assert score == alone["long"]
