@@ -179,7 +179,7 @@ def _checked(experiment: Experiment, store: Store, console: Console) -> dict[str
 
 
 def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:
-    from orchestrator.sweep import Listed, Source, sweep
+    from orchestrator.sweep import sweep
 
     ledger = Ledger(out / "ledger")
     ledger.forget_running()
@@ -187,12 +187,9 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
     if damaged:
         console.warn(f"{len(damaged)} damaged results were moved to {ledger.root / 'damaged'}; they are run again")
     done = ledger.ids() - checkpoints.without_weights(plan, out)
-    # Jobs of one resource shape together, so that worker processes are reused.
-    share = {name: spec.gpu_share for name, spec in models().items()}
-    listed = sorted((job for job in plan.jobs if job.id not in done), key=lambda job: share[job.model])
-    studies = sorted(_studies(plan, out, ledger), key=lambda run: share[run.study.model])
-    sources: list[Source] = [Listed(listed), *studies]
-    left = sum(source.left for source in sources)
+    jobs = [job for job in plan.jobs if job.id not in done]
+    searches = sorted(_studies(plan, out, ledger), key=lambda run: models()[run.study.model].gpu_share)
+    left = len(jobs) + sum(search.left for search in searches)
     if done:
         console.say(f"{len(done)} folds are done already" + (f", at most {left} are left" if left else ""))
     if not left:
@@ -200,11 +197,12 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
     have = cluster.resources
     if have.machines:
         console.say(f"on a cluster of {have.machines} machines; cores: {have.cpus}, GPUs: {have.gpus:g}")
-    warn_if_long(plan, done, [(run.study, run.left) for run in studies], have, console)
+    warn_if_long(plan, done, [(run.study, run.left) for run in searches], have, console)
     try:
         cost = sweep(
             plan,
-            sources,
+            jobs,
+            searches,
             out,
             have,
             console,

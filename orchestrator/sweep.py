@@ -97,7 +97,8 @@ class Listed:
 
 def sweep(
     plan: Plan,
-    sources: Sequence[Source],
+    jobs: Sequence[Job],
+    searches: Sequence[Source],
     out: Path,
     have: Resources,
     console: Console,
@@ -111,8 +112,10 @@ def sweep(
     ----------
     plan
         The plan the jobs belong to.
-    sources
-        Where the jobs come from. Those of the first come first; the others fill what it leaves free.
+    jobs
+        The jobs known beforehand. Those that take equal shares of a GPU run one after the other, in the same processes.
+    searches
+        Where more jobs come from. They fill what the others leave free.
     out
         The output folder.
     have
@@ -137,6 +140,7 @@ def sweep(
     start = time.perf_counter()
     try:
         shares = measure_shares(plan, out, console) if gpu else _declared
+        sources: list[Source] = [Listed(sorted(jobs, key=shares)), *searches]
         cpu_folds = have.cpus_without_gpu if gpu and plan.device == "both" else 0
         with console.progress("folds", sum(source.left for source in sources), "folds") as progress:
             queue = _Queue(

@@ -31,7 +31,7 @@ from orchestrator.plan import Plan
 from orchestrator.planning import make_plan
 from orchestrator.scored import score_cells
 from orchestrator.search import StudyRun, Trained, optuna_storage
-from orchestrator.sweep import Listed, SweepCost, sweep
+from orchestrator.sweep import SweepCost, sweep
 
 SUBJECTS, FUNCTION_TRIALS = 68, 8
 
@@ -60,7 +60,7 @@ class Bench:
         """Run all jobs of a plan in a new folder."""
         self.runs += 1
         have = runtime.Resources(workers, 0.0)
-        return sweep(plan, [Listed(plan.jobs)], self.folder / f"out{self.runs}", have, Console())
+        return sweep(plan, plan.jobs, [], self.folder / f"out{self.runs}", have, Console())
 
     def trivial(self, seeds: int) -> tuple[int, float]:
         """Number of trivial folds, and wall seconds."""

@@ -55,7 +55,7 @@ experiment = {
 plan = replace(make_plan(Experiment.model_validate(experiment), Store(folder / "store")), device="both")
 sweep.FoldTrainable = Noting
 sweep.measure_shares = lambda plan, out, console: sweep._declared
-sweep.sweep(plan, [sweep.Listed(plan.jobs)], folder / "out", runtime.Cluster().resources, Console())
+sweep.sweep(plan, plan.jobs, [], folder / "out", runtime.Cluster().resources, Console())
 has_gpu = {node["NodeID"]: bool(node["Resources"].get("GPU")) for node in ray.nodes()}
 lines = [line.split() for line in (folder / "places").read_text().splitlines()]
 print(json.dumps([[plan.job[job].model, given, has_gpu[node]] for job, given, node in lines]), flush=True)

@@ -12,9 +12,10 @@ import workers
 
 from mer_data.problems import Problem
 from mer_data.store import Store
+from orchestrator import sweep
 from orchestrator.clerk import TRIES, Clerk
 from orchestrator.config import Experiment
-from orchestrator.console import Advance
+from orchestrator.console import Advance, Console
 from orchestrator.fold import FoldTrainable
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Job, Plan
@@ -136,6 +137,28 @@ def test_a_worker_looks_once_whether_it_runs_what_the_driver_runs(monkeypatch: p
             worker.reset_config({"job": job})
         assert (worker._unlike_driver is not None) is refuses
     assert len(looked) == 2
+
+
+def test_folds_of_equal_shares_follow_each_other(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a worker process, which holds its share, serves all of them."""
+    measured = {"chance": 1 / 4, "ststnet": 1 / 8}
+    ran: list[float] = []
+
+    def tune(queue: _Queue, *_: Any) -> None:
+        ran.extend(share for _, share in given(queue))
+        queue.over = True
+
+    actor = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *of: as_actor(Clerk(*of))))
+    monkeypatch.setattr("ray.remote", lambda of: actor)
+    monkeypatch.setattr("ray.kill", lambda clerk: None)
+    monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "0" * 56))
+    monkeypatch.setattr(sweep, "dashboard", lambda: None)
+    monkeypatch.setattr(sweep, "measure_shares", lambda *_: lambda job: measured[job.model])
+    monkeypatch.setattr(sweep, "_tune", tune)
+    mixed = sorted(plan.jobs, key=lambda job: (job.seed, job.held_out))
+    sweep.sweep(plan, mixed, [], tmp_path, Resources(64, 64.0), Console())
+    assert ran == sorted(ran)
+    assert set(ran) == set(measured.values())
 
 
 def test_a_machine_with_other_code_trains_nothing_and_others_do(plan: Plan, tmp_path: Path) -> None:
