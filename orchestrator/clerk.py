@@ -153,7 +153,7 @@ class Clerk:
         self.fail(job_id, reason)
 
     def refuse(self, job_id: str, reason: str) -> None:
-        """A worker cannot train as the driver would. A job that finds no other worker ends the sweep: none would."""
+        """A worker cannot train as the driver wants. A job that finds no other worker ends the sweep: none would."""
         self.fail(job_id, reason)
         self._refused[job_id] += 1
         if self._refused[job_id] == TRIES:

@@ -29,13 +29,17 @@ from orchestrator.runtime import unlike, what_runs
 _PAUSE = 10.0  # seconds; a machine that trains nothing must not take one fold after the other
 
 
+class Unfit(RuntimeError):  # noqa: N818 - the worker is unfit, not the fold
+    """Raised by a worker that cannot train as the driver wants: its fold goes to another one."""
+
+
 class FoldTrainable(tune.Trainable):
     """Trains one fold in one step. Ray Tune reuses the process for the next job through :meth:`reset_config`.
 
     The trial's configuration holds a job id and nothing else; Tune carries only the seconds back.
     """
 
-    _unlike_driver: Problem | None = None
+    _unfit: Problem | None = None
 
     def setup(
         self,
@@ -52,9 +56,13 @@ class FoldTrainable(tune.Trainable):
         _keep_freed_memory()
         self._clerk, self._fold_minutes = clerk, fold_minutes
         if driver_runs is not None:  # the machine may have joined after the driver had looked
-            self._unlike_driver = unlike(platform.node(), what_runs(), driver_runs)
+            self._unfit = unlike(platform.node(), what_runs(), driver_runs)
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
-        if self._device == "cuda":
+        if self._device == "cuda" and not torch.cuda.is_available():
+            what = f"has a GPU that PyTorch {torch.__version__} cannot use"
+            remedy = "install a PyTorch for its driver (`nvidia-smi` names it), or set device: cpu"
+            self._unfit = Problem(f"machine {platform.node()}", what, remedy)
+        elif self._device == "cuda":
             # A fold that needs more than its share of the GPU fails, not those beside it; it gets a larger share then.
             share = float(ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0))
             torch.cuda.set_per_process_memory_fraction(min(share, 1.0))
@@ -73,10 +81,10 @@ class FoldTrainable(tune.Trainable):
         """Train the fold. A failure of training itself is a result; only a lost worker makes Tune try again."""
         import torch
 
-        if self._unlike_driver is not None:
-            ray.get(self._clerk.refuse.remote(self._job_id, str(self._unlike_driver)))
+        if self._unfit is not None:
+            ray.get(self._clerk.refuse.remote(self._job_id, str(self._unfit)))
             time.sleep(_PAUSE)
-            raise RuntimeError(str(self._unlike_driver))  # for Tune a lost worker: it starts the fold in another one
+            raise Unfit(str(self._unfit))  # for Tune a lost worker: it starts the fold in another one
         seconds, memory = 0.0, False
         try:
             with self._watched():

@@ -196,7 +196,8 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
         return
     have = cluster.resources
     if have.machines:
-        console.say(f"on a cluster of {have.machines} machines; cores: {have.cpus}, GPUs: {have.gpus:g}")
+        # More than these machines have, where a cluster grows.
+        console.say(f"machines now: {have.machines}; counting on {have.cpus} cores and {have.gpus:g} GPUs")
     warn_if_long(plan, done, [(run.study, run.left) for run in searches], have, console)
     try:
         cost = sweep(

@@ -24,6 +24,7 @@ from orchestrator.clerk import TRIES, Clerk
 from orchestrator.console import Advance, Console
 from orchestrator.fold import FoldTrainable
 from orchestrator.ledger import Ledger
+from orchestrator.losses import told_in_words
 from orchestrator.plan import Job, Plan
 from orchestrator.probe import measure_shares
 from orchestrator.runtime import Resources, dashboard, on_standing_cluster, what_runs
@@ -156,9 +157,10 @@ def sweep(
             )
             runs = dict(what_runs()) if on_standing_cluster() else None
             fixed = {"clerk": clerk, "fold_minutes": fold_minutes, "driver_runs": runs}
-            while not queue.over:
-                queue.begin_run()
-                _tune(queue, queue.slots, out / "tune", fixed)
+            with told_in_words(console):
+                while not queue.over:
+                    queue.begin_run()
+                    _tune(queue, queue.slots, out / "tune", fixed)
         if queue.trouble is not None:
             raise BadInput(Problem(str(out), queue.trouble, "the same command goes on from here"))
     finally:

@@ -34,10 +34,12 @@ folder = Path(sys.argv[1])
 
 class Noting(FoldTrainable):
     def setup(self, config, **keys):
+        torch.cuda.is_available = lambda: True
         torch.cuda.set_per_process_memory_fraction = lambda share: None
         torch.cuda.empty_cache = lambda: None
         super().setup(config, **keys)
         self._given, self._device = self._device, "cpu"
+        torch.cuda.is_available = lambda: False
 
     def step(self):
         with (folder / "places").open("a") as file:

@@ -106,7 +106,7 @@ def test_a_cancelled_or_requeued_job_goes_on(lab: Lab, login: Host, alone: dict[
     log = wait_until_gone(login, second)
     assert f"{len(cancelled)} folds are done already" in log, log
     assert f"{len(kept)} folds are done already" in log, log
-    assert "on a cluster of 2 machines; cores: 2" in log, log
+    assert "machines now: 2; counting on 2 cores and 0 GPUs" in log, log
     assert cancelled.items() <= kept.items() <= ledger(lab, "slurm").items(), "a finished fold ran again"
     score = login.run(f"cd mer && python -m orchestrator.cli score --json {LAB}/runs/slurm").stdout
     assert score == alone["long"]

@@ -1,6 +1,7 @@
 """Where folds go in a mixed cluster, and what happens to those that reach a machine with other code; without Ray."""
 
 import itertools
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import workers
+from ray.exceptions import ActorDiedError
 
 from mer_data.problems import Problem
 from mer_data.store import Store
@@ -16,8 +18,9 @@ from orchestrator import sweep
 from orchestrator.clerk import TRIES, Clerk
 from orchestrator.config import Experiment
 from orchestrator.console import Advance, Console
-from orchestrator.fold import FoldTrainable
+from orchestrator.fold import FoldTrainable, Unfit
 from orchestrator.ledger import Ledger
+from orchestrator.losses import told_in_words
 from orchestrator.plan import Job, Plan
 from orchestrator.planning import make_plan
 from orchestrator.runtime import Resources, unlike
@@ -114,6 +117,46 @@ def test_a_worker_trains_where_ray_put_it(assigned: list[str], monkeypatch: pyte
     assert worker._device == ("cuda" if assigned else "cpu")
 
 
+def test_a_gpu_that_pytorch_cannot_use_is_told(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that is too old, or PyTorch's build for processors: Ray counts the GPU all the same."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("ray.get_gpu_ids", lambda: ["0"])
+    clerk = Clerk(plan, tmp_path / "ledger")
+    for _ in range(TRIES):
+        worker = object.__new__(FoldTrainable)
+        worker.setup({"job": plan.jobs[0].id}, clerk=as_actor(clerk))
+        with pytest.raises(RuntimeError, match="has a GPU that PyTorch"):
+            worker.step()
+    assert "set device: cpu" in str(clerk.trouble())
+
+
+class DiedError(ActorDiedError):
+    """With words of its own; Ray takes them from a message between processes."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.args = (words,)
+
+
+def test_a_lost_worker_is_a_line_and_a_bug_a_traceback(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = logging.getLogger("ray.tune.execution.tune_controller")
+    lost = DiedError("The actor died unexpectedly.\n\tip: 10.77.0.3\n")
+    bug = DiedError("The actor died because of an error raised in its creation task: NameError")
+    with told_in_words(Console()):
+        for error in (lost, Unfit("machine late"), bug, ValueError("x")):
+            log.error("Trial task failed", exc_info=error)
+        logging.getLogger("ray.tune.tune").error("Trials did not complete: [FoldTrainable_1]")
+    assert capsys.readouterr().err == "a worker was lost on 10.77.0.3; its fold is started again\n"
+    assert [type(record.exc_info[1]) for record in caplog.records if record.exc_info] == [DiedError, ValueError]
+    log.error("Trial task failed", exc_info=lost)
+    assert len(caplog.records) == 3
+
+
 def test_other_code_or_libraries_are_told_apart() -> None:
     here = {"the project's code": "abc", "torch": "2.13.0"}
     assert unlike("late", dict(here), here) is None
@@ -135,7 +178,7 @@ def test_a_worker_looks_once_whether_it_runs_what_the_driver_runs(monkeypatch: p
         worker.setup({"job": "x"}, driver_runs=driver)
         for job in "yz":
             worker.reset_config({"job": job})
-        assert (worker._unlike_driver is not None) is refuses
+        assert (worker._unfit is not None) is refuses
     assert len(looked) == 2
 
 
@@ -189,6 +232,6 @@ def refused(clerk: Any, job: Job) -> None:
     """What a worker on a machine with other code does with a fold."""
     worker = object.__new__(FoldTrainable)
     worker._clerk = as_actor(clerk) if isinstance(clerk, Clerk) else clerk
-    worker._job_id, worker._device, worker._unlike_driver = job.id, "cpu", OTHER
+    worker._job_id, worker._device, worker._unfit = job.id, "cpu", OTHER
     with pytest.raises(RuntimeError, match="machine late"):
         worker.step()
