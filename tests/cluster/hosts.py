@@ -25,7 +25,7 @@ _NOT_PROJECT = shutil.ignore_patterns(
 )
 _SSHD = """\
 HostKey /mnt/lab/host_key
-AuthorizedKeysFile /mnt/lab/id_ed25519.pub
+AuthorizedKeysFile /mnt/lab/id_ed25519.pub /mnt/lab/cloud.pub
 PermitRootLogin prohibit-password
 StrictModes no
 UsePAM no
@@ -93,7 +93,7 @@ class Lab:
     folder
         Becomes ``/mnt/lab`` on all of them.
     environment
-        What every login finds set on the hosts.
+        What every login finds set, also on the laptop.
     """
 
     folder: Path
@@ -115,18 +115,21 @@ class Lab:
         words = " ".join(shlex.quote(f"{name}={value}") for name, value in told.items())
         (self.folder / "sshd_config").write_text(_SSHD.format(environment=words))
         laptop = self.add("laptop", LAPTOP)
-        _in(laptop, "ip link add lab type bridge", f"ip address add {LAPTOP}/24 dev lab", "ip link set lab up")
+        in_network_of(
+            laptop, "ip link add lab type bridge", f"ip address add {LAPTOP}/24 dev lab", "ip link set lab up"
+        )
         shutil.copytree(ROOT, self.folder / "project", ignore=_NOT_PROJECT)
         laptop.run(f"cp -r {LAB}/project ~/mer && mkdir -m 700 ~/.ssh && cp {LAB}/id_ed25519 ~/.ssh/")
-        laptop.run("echo 'export PATH=~/mer-python/bin:$PATH RAY_worker_niceness=0' >> ~/.bashrc")
+        own = " ".join(shlex.quote(f"{name}={value}") for name, value in self.environment.items())
+        laptop.run(f"echo 'export PATH=~/mer-python/bin:$PATH RAY_worker_niceness=0' {shlex.quote(own)} >> ~/.bashrc")
         return self
 
     def __exit__(self, *_: object) -> None:
         for host in self.hosts.values():
             host.kill()
 
-    def add(self, name: str, address: str) -> Host:
-        """Start a host, and connect it to the bridge if it is not the laptop."""
+    def add(self, name: str, *addresses: str) -> Host:
+        """Start a host; if it is not the laptop, connect it to the bridge with these addresses (``10.77.0.2/24``)."""
         ready = self.folder / f"ready.{name}"
         ready.unlink(missing_ok=True)
         spaces = ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
@@ -143,24 +146,25 @@ class Lab:
             assert time.monotonic() < deadline, f"{name} does not start"
             time.sleep(0.02)
         init = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
-        host = self.hosts[name] = Host(name, address, process, init)
-        if address != LAPTOP:
-            plug = f"ip link add to-{name} type veth peer name eth0 netns {init}"
-            _in(self.hosts["laptop"], plug, f"ip link set to-{name} master lab up")
-            _in(
-                host,
-                f"ip address add {address}/24 dev eth0",
-                "ip link set eth0 up",
-                f"ip route add default via {LAPTOP}",
-            )
+        host = self.hosts[name] = Host(name, addresses[0].split("/")[0], process, init)
+        if host.address != LAPTOP:
+            plug = f"ip link add {_plug(name)} type veth peer name eth0 netns {init}"
+            in_network_of(self.hosts["laptop"], plug, f"ip link set {_plug(name)} master lab up")
+            in_network_of(host, *(f"ip address add {one} dev eth0" for one in addresses), "ip link set eth0 up")
+            in_network_of(host, f"ip route replace {LAPTOP}/32 dev eth0", f"ip route add default via {LAPTOP}")
         return host
 
     def cut(self, name: str) -> None:
         """Take a host off the network; its processes go on and nobody hears of it."""
-        _in(self.hosts["laptop"], f"ip link set to-{name} down")
+        in_network_of(self.hosts["laptop"], f"ip link set {_plug(name)} down")
 
 
-def _in(host: Host, *commands: str) -> None:
+def _plug(name: str) -> str:
+    return f"to-{name[-12:]}"  # names of interfaces are short
+
+
+def in_network_of(host: Host, *commands: str) -> None:
+    """Run commands of this machine in a host's network."""
     for command in commands:
         # The network of the host, with the programs and the process ids of this machine.
         subprocess.run(["nsenter", "--target", str(host.init), "--net", *command.split()], check=True)

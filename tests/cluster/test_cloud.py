@@ -1,13 +1,18 @@
-"""A dry run of cluster/config.yaml: Ray's launcher against a stand-in for AWS that speaks its protocol."""
+"""cluster/config.yaml against a stand-in for AWS that speaks its protocol, and whose instances are hosts made here."""
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 import yaml
+from cloud import Cloud
+from hosts import LAB, Host, Lab
 from moto import mock_aws
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,3 +57,52 @@ def open_ports(ec2: Any) -> set[int]:
     """The ports that the whole internet can reach, of the group that Ray makes for the cluster."""
     groups = [one for one in ec2.describe_security_groups()["SecurityGroups"] if one["GroupName"].startswith("ray-")]
     return {rule.get("FromPort", -1) for group in groups for rule in group["IpPermissions"] if rule["IpRanges"]}
+
+
+def test_the_page_is_followed_from_nothing_to_a_leaderboard(
+    lab: Lab, laptop: Host, alone: dict[str, str], aws: Path
+) -> None:
+    # What the page tells to fill in; and idle machines go sooner, since the test waits for it.
+    image = "import boto3; print(boto3.client('ec2').describe_images()['Images'][0]['ImageId'])"
+    fill = "s#ImageId: AMI#ImageId: $image#; s#BUCKET#lab#g; s#^idle_timeout_minutes: .*#idle_timeout_minutes: 0.5#"
+    laptop.run(f'image=$(python -c "{image}"); sed -i "{fill}" mer/cluster/config.yaml')
+    (lab.folder / "cloud.yaml").write_text((lab.folder / "longer.yaml").read_text() + "device: cpu\n")
+    out = "s3://lab/runs/blobs"
+    mer = "cd mer && python -m orchestrator.cli"
+
+    def running_folds() -> int:
+        told = laptop.run(f"{mer} status --json {out}", ok=False).stdout
+        return int(json.loads(told)["jobs"]["running"]) if told else 0
+
+    with Cloud(lab) as cloud:
+        laptop.run("cd mer && RAY_USAGE_STATS_ENABLED=0 ray up -y cluster/config.yaml")
+        (head,) = cloud.running
+        assert cloud.kinds == {head: ("m7i.large", None)}
+
+        run = laptop.start(f"cd mer && ray submit cluster/config.yaml orchestrator/run_all.py -- {LAB}/cloud.yaml")
+        wait_until(lambda: running_folds() > 0)
+        assert run.poll() is None, run.communicate()[0]
+        taken = next(name for name in cloud.running if name != head)
+        cloud.take_back(taken)
+        told = run.communicate(timeout=600)[0]
+        assert run.returncode == 0, told
+        # It counts on what it may grow to, machines come, and the folds of the one that was taken back are repeated.
+        assert "counting on 32 cores and 4 GPUs" in told
+        assert "a worker was lost" in told, told
+        workers = {kind for name, kind in cloud.kinds.items() if name != head}
+        assert workers == {("g6.2xlarge", "spot")}
+        assert len(cloud.kinds) > 2
+
+        # Without work they go, and only the head is left to pay for.
+        wait_until(lambda: set(cloud.running) == {head})
+        assert laptop.run(f"{mer} score --json {out}").stdout == alone["longer"]
+        laptop.run("cd mer && ray down -y cluster/config.yaml")
+        wait_until(lambda: not cloud.running)
+    assert laptop.run(f"{mer} score --json {out}").stdout == alone["longer"]
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)

@@ -48,7 +48,7 @@ export SLURM_CONF=/run/slurm/slurm.conf
 @pytest.fixture(scope="module")
 def login(lab: Lab) -> Iterator[Host]:
     """The login node, which is also a compute node, with the project and its virtual environment."""
-    nodes = [lab.add(name, address) for name, address in NODES.items()]
+    nodes = [lab.add(name, f"{address}/24") for name, address in NODES.items()]
     login = nodes[0]
     (lab.folder / "slurm.conf").write_text(CONFIGURATION)
     login.run(f"mungekey --create --keyfile {LAB}/munge.key && cp -r /root {HOME}")
