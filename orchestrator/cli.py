@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ class _Local(click.Path):
         return super().convert(value, param, ctx)
 
 
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 _set = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Override a key of the file.")
 _out = click.option(
@@ -76,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(str(error), err=True)
         sys.exit(2)
     except OSError as error:
+        if error.filename is None and error.errno not in _OF_THE_DISK:
+            raise
         # A folder that cannot be written, a full disk: nothing that a traceback would explain better.
         click.echo(f"{error.filename or 'the system'}: {error.strerror or error}", err=True)
         sys.exit(2)

@@ -42,5 +42,5 @@ class _Words(logging.Filter):
         if not isinstance(error, ActorDiedError | ActorUnavailableError) or "creation task" in str(error):
             return True
         where = re.search(r"^\s*ip: (\S+)", str(error), re.MULTILINE)
-        self._console.warn(f"a worker was lost{' on ' + where[1] if where else ''}; its fold is started again")
+        self._console.warn(f"a worker was lost{' on ' + where[1] if where else ''}")
         return False

@@ -25,7 +25,7 @@ from orchestrator.console import Advance, Console
 _SECONDS_BETWEEN = 10.0  # between two times that results are sent, and the driver is heard of
 _SECONDS_UNHEARD = 40.0  # after which a driver is taken for dead
 _SECONDS_TO_SETTLE = 1.0  # in which of two drivers that start at once the later one has written
-_LEASE = "driver.json"
+_LEASE, _PLAN = "driver.json", "plan.json"
 
 
 def default_output(name: str) -> str:
@@ -57,10 +57,18 @@ class Output:
         if is_remote(self.address):
             path, _, query = self.address.partition("?")
             parent, _, name = path.rstrip("/").rpartition("/")
+            parts = [part for part in path.partition("://")[2].split("/") if part]
+            if len(parts) < 2 or {".", ".."} & set(parts):
+                raise BadInput(Problem(self.address, "names no folder", "as in s3://bucket/runs/NAME"))
             # Experiments that are beside each other there are so here too, and share MLflow's database.
             self.folder = cache_folder(f"runs {parent}?{query}") / name
             self._remote = Remote(self.address, self.folder)
-            self._mirror = Mirror(self._remote, self.folder, ("tune", "driver.lock", _LEASE))
+            self._mirror = Mirror(
+                self._remote,
+                self.folder,
+                excluded=("tune", "driver.lock", _LEASE),
+                fleeting=("ledger/running", "ledger/failures"),
+            )
         else:
             self.folder = Path(address)
 
@@ -72,10 +80,11 @@ class Output:
         BadInput
             If object storage cannot be reached, or there are no results.
         """
-        if self._remote is not None:
-            self._pull(console, without="weights")
-            if not (self.folder / "plan.json").exists():
+        # Where the driver runs on this machine, nothing is newer than what it has here.
+        if self._remote is not None and not _is_locked(self.folder):
+            if not self._remote.has(_PLAN):
                 raise BadInput(Problem(self.address, "holds no results", "check the address"))
+            self._pull(console, without="weights")
         return self.folder
 
     @contextmanager
@@ -93,16 +102,24 @@ class Output:
                 return
             with _Lease(self._remote, self.address, self.folder, console) as lease:
                 console.say(f"results go to {self.address}, by way of {self.folder}")
-                self._pull(console)
+                self._fetch_earlier(self._remote, console)
                 failed = False
                 try:
                     with _Repeated(lambda: self._send(lease), self.address, console):
                         yield self.folder
+                        console.say(f"sending the last results to {self.address}")
                 except BaseException:
                     failed = True
                     raise
                 finally:
                     self._send_the_rest(lease, console, failed=failed)
+
+    def _fetch_earlier(self, remote: Remote, console: Console) -> None:
+        """Fetch what earlier drivers found, unless the folder is one of other things."""
+        ours = remote.has(_PLAN) or (self.folder / _PLAN).exists()
+        if not ours and remote.stamps().keys() - {_LEASE}:
+            raise BadInput(Problem(self.address, "holds other things than results", "choose a folder of its own"))
+        self._pull(console)
 
     def _pull(self, console: Console, without: str | None = None) -> None:
         with ExitStack() as stack:
@@ -116,19 +133,19 @@ class Output:
             self._mirror.pull(without=without, tell=tell)
 
     def _send(self, lease: _Lease) -> None:
-        if lease.lost is None:
+        if lease.is_mine():
             self._mirror.push()
 
     def _send_the_rest(self, lease: _Lease, console: Console, *, failed: bool) -> None:
         try:
+            try:
+                self._send(lease)
+            except (BadInput, OSError) as error:
+                what = f"the last results could not be sent, they are in {self.folder} ({error})"
+                raise BadInput(Problem(self.address, what, "the same command on this machine sends them")) from error
             if lease.lost is not None:
                 what = f"was taken over by {lease.lost}, which had not heard of this run for {_SECONDS_UNHEARD:.0f} s"
                 raise BadInput(Problem(self.address, what, f"what was found here is in {self.folder}"))
-            try:
-                self._mirror.push()
-            except BadInput as error:
-                what = f"the last results could not be sent, they are in {self.folder} ({error})"
-                raise BadInput(Problem(self.address, what, "the same command on this machine sends them")) from error
         except BadInput as error:
             if not failed:
                 raise
@@ -149,6 +166,17 @@ def _locked(folder: Path) -> Iterator[None]:
         file.write(_me())
         file.flush()
         yield
+
+
+def _is_locked(folder: Path) -> bool:
+    try:
+        with (folder / "driver.lock").open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _me() -> str:
@@ -182,8 +210,9 @@ class _Lease:
                 f"{self._address} was held by {found[1]}; listening for {_SECONDS_UNHEARD:.0f} s whether it still is"
             )
             time.sleep(_SECONDS_UNHEARD)
-            if self._read() not in (None, found):
-                raise _in_use(self._address, found[1])
+            again = self._read()
+            if again not in (None, found):
+                raise _in_use(self._address, again[1])
         self._mine.write_text(self._run, encoding="utf-8")
         self._write()
         time.sleep(_SECONDS_TO_SETTLE)
@@ -196,8 +225,8 @@ class _Lease:
 
     def __exit__(self, *_: object) -> None:
         self._heard.__exit__()
-        if self.lost is None:
-            with suppress(BadInput):
+        with suppress(BadInput):
+            if self.is_mine():
                 self._remote.delete(_LEASE)
 
     def _earlier(self) -> str | None:
@@ -216,11 +245,16 @@ class _Lease:
         lease = {"run": self._run, "holder": _me(), "count": self._count}
         self._remote.write(_LEASE, json.dumps(lease).encode())
 
-    def _beat(self) -> None:
-        found = self._read()
+    def is_mine(self) -> bool:
+        """Whether nobody has taken it over."""
+        found = None if self.lost is not None else self._read()
         if found is not None and found[0] != self._run:
             self.lost = found[1]
-        if self.lost is None:
+            self._console.warn(f"{self._address} was taken over by {self.lost}; nothing more is sent there")
+        return self.lost is None
+
+    def _beat(self) -> None:
+        if self.is_mine():
             self._write()
 
 
@@ -244,7 +278,7 @@ class _Repeated:
         while not self._over.wait(_SECONDS_BETWEEN):
             try:
                 self._action()
-            except (BadInput, OSError) as error:
+            except Exception as error:  # whatever it is, results are on this machine, and are tried again
                 if not told:
                     self._console.warn(f"{error}\nResults are kept on this machine, and sent when it answers.")
                 told = True

@@ -1,11 +1,13 @@
 """A folder and one in object storage, kept in step by several machines; here that one is a folder named by a URI."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from mer_data.mirror import Mirror
+from mer_data.problems import BadInput, Problem
 from mer_data.remote import Remote
 
 
@@ -18,7 +20,7 @@ class Machine:
 
     def again(self) -> None:
         """Another process of this machine."""
-        self.mirror = Mirror(self.remote, self.folder, ["tune"])
+        self.mirror = Mirror(self.remote, self.folder, ["tune"], ["running"])
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -98,24 +100,60 @@ def test_a_part_can_be_left_for_later(one: Machine, two: Machine) -> None:
     assert two.files() == {"plan": "1", "weights/w": "many"}
 
 
-def test_what_is_removed_on_one_machine_goes_everywhere(one: Machine, two: Machine) -> None:
-    one.send(plan="1", failure="x")
+def test_what_comes_and_goes_is_removed_everywhere(one: Machine, two: Machine) -> None:
+    one.write("running/a", "")
+    one.send(plan="1")
     two.mirror.pull()
-    (one.folder / "failure").unlink()
+    (one.folder / "running/a").unlink()
     one.mirror.push()
     two.mirror.pull()
     assert two.files() == {"plan": "1"}
 
 
-def test_an_emptied_cache_removes_nothing(one: Machine, two: Machine) -> None:
-    one.send(plan="1", result="2")
-    (one.folder / "result").unlink()
-    one.again()  # it went while no process looked
+@pytest.mark.parametrize("looking", [True, False])
+def test_an_emptied_cache_removes_nothing(one: Machine, two: Machine, looking: bool) -> None:
+    one.write("ledger/result", "2")
+    one.send(plan="1")
+    shutil.rmtree(one.folder)
+    if not looking:
+        one.again()  # it went while no process had it open
     one.mirror.push()
     two.mirror.pull()
-    assert two.files() == {"plan": "1", "result": "2"}
+    assert two.files() == {"plan": "1", "ledger/result": "2"}
     one.mirror.pull()
-    assert one.files() == {"plan": "1", "result": "2"}
+    assert one.files() == {"plan": "1", "ledger/result": "2"}
+
+
+def test_an_emptied_bucket_removes_nothing(one: Machine, two: Machine, there: Path) -> None:
+    one.send(plan="1")
+    two.mirror.pull()
+    (there / "plan").unlink()
+    for machine in (two, one):
+        machine.mirror.pull()
+        machine.mirror.push()
+    assert one.files() == two.files() == {"plan": "1"}
+    assert (there / "plan").read_text() == "1"
+
+
+def test_one_file_that_cannot_be_sent_holds_up_no_other(
+    one: Machine, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push = Remote.push
+
+    def stubborn(self: Remote, relative: str) -> None:
+        if relative == "a":
+            raise BadInput(Problem("a", "cannot be sent"))
+        push(self, relative)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Remote, "push", stubborn)
+        with pytest.raises(BadInput, match="cannot be sent"):
+            one.send(a="1", **{f"b{number}": "2" for number in range(40)})
+    assert len(list(there.iterdir())) == 40
+    sent: list[str] = []
+    monkeypatch.setattr(Remote, "push", lambda self, name: (sent.append(name), push(self, name)))
+    one.mirror.push()
+    assert sent == ["a"]
 
 
 def test_what_was_not_sent_yet_survives_a_pull(one: Machine, two: Machine) -> None:

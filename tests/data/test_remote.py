@@ -95,7 +95,7 @@ def test_shards_that_left_a_feature_are_removed_there_too(address: str) -> None:
 
 def test_a_server_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MER_CACHE", str(tmp_path))
-    silent = "s3://lab/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1&retry_strategy=none"
+    silent = "s3://lab/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
     with pytest.raises(BadInput, match="check the address"):
         Store(silent).names()
     with pytest.raises(BadInput, match="check the address"):

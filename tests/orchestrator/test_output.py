@@ -106,6 +106,7 @@ def test_results_are_sent_while_the_run_goes_on(machine: Callable[[str], None], 
     with Output(there.as_uri()).held(Console()) as folder:
         (folder / "plan.json").write_text("{}")
         wait_for(there / "plan.json")
+        assert Output(there.as_uri()).read(Console()) == folder  # on this machine: as it is
         (folder / "last").write_text("written just before the end")
     assert sorted(path.name for path in there.iterdir()) == ["last", "plan.json"]
     machine("two")
@@ -115,6 +116,22 @@ def test_results_are_sent_while_the_run_goes_on(machine: Callable[[str], None], 
 def test_nothing_there_is_told(machine: Callable[[str], None], there: Path) -> None:
     with pytest.raises(BadInput, match="holds no results"):
         Output(there.as_uri()).read(Console())
+
+
+@pytest.mark.parametrize("address", ["s3://", "s3://bucket", "s3://bucket/runs/..", "s3://bucket/../runs?x=1"])
+def test_an_address_must_name_a_folder(address: str) -> None:
+    with pytest.raises(BadInput, match="names no folder"):
+        Output(address)
+
+
+def test_a_folder_of_other_things_is_left_alone(machine: Callable[[str], None], there: Path, fast: None) -> None:
+    there.mkdir(parents=True)
+    (there / "thesis.tex").write_text("years of work")
+    with pytest.raises(BadInput, match="other things than results"):
+        drive(there)
+    with pytest.raises(BadInput, match="holds no results"):
+        Output(there.as_uri()).read(Console())
+    assert [path.name for path in there.iterdir()] == ["thesis.tex"]
 
 
 def test_a_second_driver_is_refused(machine: Callable[[str], None], there: Path, fast: None) -> None:
@@ -180,6 +197,7 @@ def test_a_lost_network_delays_and_loses_nothing(
         with monkeypatch.context() as patch:
             patch.setattr(Remote, "push", gone)
             patch.setattr(Remote, "read", gone)
+            (folder / "plan.json").write_text("{}")
             (folder / "result").write_text("1")
             time.sleep(0.5)
             assert not (there / "result").exists()
@@ -216,14 +234,17 @@ def test_what_ended_a_run_is_told_also_where_results_cannot_be_sent(
     assert "last results could not be sent" in capsys.readouterr().err
 
 
-def test_a_driver_that_was_taken_over_sends_nothing(machine: Callable[[str], None], there: Path, fast: None) -> None:
+def test_a_driver_that_was_taken_over_sends_nothing(
+    machine: Callable[[str], None], there: Path, fast: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     theirs = json.dumps({"run": "another", "holder": "process 9 on other", "count": 1})
 
     def too_slow(folder: Path) -> None:
-        (there / "driver.json").write_text(theirs)
-        time.sleep(0.5)
+        (tmp_path / "theirs").write_text(theirs)
+        (tmp_path / "theirs").replace(there / "driver.json")
         (folder / "late").write_text("1")
 
+    monkeypatch.setattr(output, "_SECONDS_BETWEEN", 60)  # it ends before it is heard of again
     with pytest.raises(BadInput, match="taken over by process 9 on other"):
         drive(there, too_slow)
     assert not (there / "late").exists()
