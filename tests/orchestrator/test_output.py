@@ -7,21 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from blobs import blob_clips, write_blobs
 
 from mer_data.problems import BadInput
 from mer_data.remote import Remote
-from mer_data.store import Store
 from orchestrator import cli, output
 from orchestrator.console import Console
 from orchestrator.output import Output, default_output
-
-EXPERIMENT = """\
-name: small
-datasets: [blobs]
-models: [chance, majority, ststnet]
-recipes: {ststnet: {epochs: 2, keep_every: 1}}
-"""
 
 
 @pytest.fixture
@@ -71,35 +62,6 @@ def mer(*arguments: object) -> int:
     with pytest.raises(SystemExit) as stopped:
         cli.main([str(argument) for argument in arguments])
     return int(stopped.value.code or 0)
-
-
-def test_a_run_is_seen_and_continued_on_another_machine(
-    object_storage: str,
-    machine: Callable[[str], None],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    ray_session: None,
-) -> None:
-    write_blobs(Store(tmp_path / "store"), "blobs", blob_clips())
-    monkeypatch.setenv("MER_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("MER_RUNS", f"s3://lab/{tmp_path.name}?{object_storage}")
-    (tmp_path / "small.yaml").write_text(EXPERIMENT)
-    address = default_output("small")
-    assert address == f"s3://lab/{tmp_path.name}/small?{object_storage}"
-    assert mer("run", tmp_path / "small.yaml", "--json", "--set", "weights=true") == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document["out"] == address
-
-    machine("two")
-    assert mer("score", address, "--json") == 0
-    assert json.loads(capsys.readouterr().out) == document["score"]
-    # A table needs no weights; a run does, since folds that have none are trained again.
-    assert not list((tmp_path / "two").rglob("*.safetensors"))
-    assert mer("run", tmp_path / "small.yaml", "--set", "weights=true") == 0
-    assert "18 folds are done already\n" in capsys.readouterr().err
-    assert len(list((tmp_path / "two").rglob("*.safetensors"))) == 6
-    assert mer("status", address) == 0
 
 
 def test_results_are_sent_while_the_run_goes_on(machine: Callable[[str], None], there: Path, fast: None) -> None:
@@ -255,6 +217,8 @@ def test_folders_of_this_machine_stay_what_they_are(tmp_path: Path, monkeypatch:
     assert default_output("x") == "runs/x"
     monkeypatch.setenv("MER_RUNS", "/shared/runs")
     assert default_output("x") == "/shared/runs/x"
+    monkeypatch.setenv("MER_RUNS", "s3://bucket/runs/?region=eu-west-1")
+    assert default_output("x") == "s3://bucket/runs/x?region=eu-west-1"
     with Output(tmp_path / "x").held(Console()) as folder:
         assert folder == tmp_path / "x"
 

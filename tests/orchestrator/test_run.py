@@ -113,6 +113,26 @@ def test_the_same_command_again_runs_nothing(finished: Path, capsys: pytest.Capt
     assert again["status"]["jobs"] == counts(done=18)
 
 
+def test_results_in_object_storage_are_seen_and_continued_on_another_machine(
+    finished: Path,
+    object_storage: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MER_CACHE", str(tmp_path / "one"))
+    address = f"s3://lab/{tmp_path.name}/small?{object_storage}"
+    with Output(address).held(Console()) as folder:
+        shutil.copytree(finished / "runs/small", folder, dirs_exist_ok=True)
+    monkeypatch.setenv("MER_CACHE", str(tmp_path / "two"))
+    here = document(capsys, "score", finished / "runs/small")
+    assert document(capsys, "score", address) == here
+    status, again = document(capsys, "run", finished / "small.yaml", "--out", address)
+    assert (status, again["out"], again["status"]["jobs"]) == (0, address, counts(done=18))
+    assert again["score"] == here[1]
+    assert mer("status", address) == mer("track", "sync", address) == 0
+
+
 @dataclass(frozen=True)
 class Second:
     """A copy of the finished run that lost a third of its results and was run again, on a terminal, with more to do."""
