@@ -14,7 +14,7 @@ test: $(READY)    ## the tests that take seconds each
 test-all: $(READY)    ## every test this machine can run
 	$(BIN)/pytest
 
-test-cluster: $(READY)    ## several hosts made of namespaces, with ssh, Slurm and S3; as root, about a quarter of an hour
+test-cluster: $(READY)    ## several hosts made of namespaces, with ssh, Slurm and S3; as root, about half an hour
 	sh tests/cluster/install.sh $(BIN)/python
 	$(BIN)/pytest -m cluster
 
