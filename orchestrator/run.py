@@ -34,7 +34,7 @@ from orchestrator.output import Output, default_output
 from orchestrator.plan import Plan
 from orchestrator.planning import make_plan
 from orchestrator.precompute import precompute
-from orchestrator.runtime import Cluster
+from orchestrator.runtime import Cluster, Resources
 from orchestrator.scored import score_cells
 from orchestrator.twins import add_synthetic
 
@@ -195,9 +195,7 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
     if not left:
         return
     have = cluster.resources
-    if have.machines:
-        # More than these machines have, where a cluster grows.
-        console.say(f"machines now: {have.machines}; counting on {have.cpus} cores and {have.gpus:g} GPUs")
+    _tell_machines(plan, have, console)
     warn_if_long(plan, done, [(run.study, run.left) for run in searches], have, console)
     try:
         cost = sweep(
@@ -219,6 +217,17 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
         f"{cost.jobs} folds in {duration(cost.wall_seconds)}, {side_by_side:.2g} at a time; "
         f"{100 * cost.not_training:.1f} % of that was not training"
     )
+
+
+def _tell_machines(plan: Plan, have: Resources, console: Console) -> None:
+    if not have.machines:
+        return
+    listed = f" of {have.machines + have.absent}" if have.absent else ""
+    # More than these machines have, where a cluster grows.
+    console.say(f"machines now: {have.machines}{listed}; counting on {have.cpus} cores and {have.gpus:g} GPUs")
+    if have.absent and not have.gpus and plan.device in ("auto", "both"):
+        wait = "wait until `ray status` lists them, and start this again"
+        console.warn(f"No GPU is here yet, so networks train on cores. If the other machines have any, {wait}")
 
 
 def _studies(plan: Plan, out: Path, ledger: Ledger) -> list[StudyRun]:

@@ -55,12 +55,15 @@ class Resources:
         Those of the machines that have no GPU.
     machines
         How many there are now; 0 if Ray was started for this run.
+    absent
+        How many of those that the cluster's file lists have not joined yet.
     """
 
     cpus: int
     gpus: float
     cpus_without_gpu: int = 0
     machines: int = 0
+    absent: int = 0
 
 
 class Cluster:
@@ -115,15 +118,21 @@ class Cluster:
         if not self._joined:
             self._join()
         _refuse_other_code(self._asked)
-        import ray
+        return count()
 
-        have: dict[str, float] = ray.cluster_resources()
-        standing = on_standing_cluster()
-        most = _when_grown() if standing else {}
-        cpus, gpus = (max(have.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU"))
-        now = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        plain = max(_cpus_without_gpu(now), _cpus_without_gpu(_kinds_when_grown() if standing else []))
-        return Resources(max(1, int(cpus)), float(gpus), plain, len(now) if standing else 0)
+
+def count() -> Resources:
+    """What the cluster that this process has joined has now, or will have when it has grown."""
+    import ray
+
+    have: dict[str, float] = ray.cluster_resources()
+    standing = on_standing_cluster()
+    most = _when_grown() if standing else {}
+    cpus, gpus = (max(have.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU"))
+    now = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    plain = max(_cpus_without_gpu(now), _cpus_without_gpu(_kinds_when_grown() if standing else []))
+    listed = _listed_machines() if standing else 0
+    return Resources(max(1, int(cpus)), float(gpus), plain, len(now) if standing else 0, max(0, listed - len(now)))
 
 
 def _cpus_without_gpu(machines: Sequence[Mapping[str, float]]) -> int:
@@ -138,12 +147,21 @@ def _when_grown() -> dict[str, float]:
     return dict(most)
 
 
-def _kinds_when_grown() -> list[dict[str, float]]:
-    """The same by kind of machine. Ray tells nobody, but the head has the cluster file, filled in."""
+def _listed_machines() -> int:
+    """How many machines with ssh the cluster file lists, the head included; 0 if it lists none."""
+    provider = _cluster_file().get("provider", {})
+    return 1 + len(provider["worker_ips"]) if "worker_ips" in provider else 0
+
+
+def _cluster_file() -> dict[str, Any]:
+    """Ray tells nobody what a cluster may become, but the head has the file that `ray up` took, filled in."""
     path = Path("~/ray_bootstrap_config.yaml").expanduser()
-    if not path.is_file():
-        return []
-    types = yaml.safe_load(path.read_text(encoding="utf-8")).get("available_node_types", {})
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _kinds_when_grown() -> list[dict[str, float]]:
+    """The same by kind of machine."""
+    types = _cluster_file().get("available_node_types", {})
     return [
         {name: amount * one.get("max_workers", 0) for name, amount in one.get("resources", {}).items()}
         for one in types.values()

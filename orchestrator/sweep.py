@@ -27,8 +27,9 @@ from orchestrator.ledger import Ledger
 from orchestrator.losses import told_in_words
 from orchestrator.plan import Job, Plan
 from orchestrator.probe import measure_shares
-from orchestrator.runtime import Resources, dashboard, on_standing_cluster, what_runs
+from orchestrator.runtime import Resources, count, dashboard, on_standing_cluster, what_runs
 
+_SECONDS_BETWEEN_COUNTS = 3.0
 _WAITING = 2  # trials that wait in Tune's queue; more would be trained although their race ends meanwhile
 # Tune keeps some 45 kB of every trial and writes all of them again and again: after so many, it starts afresh.
 _TRIALS_PER_RUN = 5000
@@ -154,6 +155,7 @@ def sweep(
                 retries=retries,
                 shares=shares,
                 cpu_folds=cpu_folds,
+                recount=count if on_standing_cluster() else None,
             )
             runs = dict(what_runs()) if on_standing_cluster() else None
             fixed = {"clerk": clerk, "fold_minutes": fold_minutes, "driver_runs": runs}
@@ -217,11 +219,13 @@ class _Queue(Searcher):
         retries: int,
         shares: Callable[[Job], float] = _declared,
         cpu_folds: int = 0,
+        recount: Callable[[], Resources] | None = None,
     ) -> None:
         super().__init__(metric="seconds", mode="min")
         self._sources, self._clerk, self._ledger, self._progress = list(sources), clerk, ledger, progress
         self._have, self._gpu, self._retries = have, gpu, retries
         self._shares, self._cpu_folds = shares, cpu_folds
+        self._recount, self._counted = recount, time.monotonic()
         self._again: deque[tuple[Source, Job, float]] = deque()
         self._tries: Counter[str] = Counter()
         self._running: dict[str, tuple[Source, Job, float]] = {}
@@ -245,6 +249,7 @@ class _Queue(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The configuration of the next trial: a job's id and the share of a GPU it takes."""
+        self._notice_machines()
         if len(self._running) >= self.slots + _WAITING:
             return None
         taken = self._next() if self._given < _TRIALS_PER_RUN else None
@@ -259,6 +264,15 @@ class _Queue(Searcher):
         if job.recipe is not None:  # of a search; the clerk has the others in its plan, and may still be starting
             ray.get(self._clerk.offer.remote(job))
         return {"job": job.id, "gpu": share}
+
+    def _notice_machines(self) -> None:
+        """Count what has joined since the sweep began; what is lost may come back."""
+        if self._recount is None or time.monotonic() - self._counted < _SECONDS_BETWEEN_COUNTS:
+            return
+        self._counted = time.monotonic()
+        now = self._recount()
+        if now.cpus > self._have.cpus:
+            self._have = now
 
     def _next(self) -> tuple[Source, Job, float] | None:
         if self.trouble is not None:

@@ -51,6 +51,14 @@ def test_those_of_a_growing_cluster_are_counted_too(standing: pytest.MonkeyPatch
         assert cluster.resources == runtime.Resources(128, 8.0, 96, machines=3)
 
 
+def test_machines_that_have_not_joined_are_counted(standing: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    standing.setenv("HOME", str(tmp_path))
+    file = tmp_path / "ray_bootstrap_config.yaml"
+    file.write_text("provider: {type: local, head_ip: a, worker_ips: [b, c, d, e]}\n")
+    with Cluster() as cluster:
+        assert cluster.resources == runtime.Resources(26, 1.0, 18, machines=3, absent=2)
+
+
 def test_machines_are_asked_before_anybody_needs_the_answer(standing: pytest.MonkeyPatch) -> None:
     events = []
     standing.setattr(runtime, "_ask_machines", lambda: events.append("asked") or [("one", {"torch": "1"})])

@@ -182,6 +182,20 @@ def test_a_worker_looks_once_whether_it_runs_what_the_driver_runs(monkeypatch: p
     assert len(looked) == 2
 
 
+def test_machines_that_join_later_get_folds_too(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "_SECONDS_BETWEEN_COUNTS", 0.0)
+    cluster = [Resources(1, 0.0, 1, machines=1, absent=1)]
+    queue = queue_of(plan, tmp_path, cluster[0], "ststnet", gpu=False, recount=lambda: cluster[-1])
+    before = len(list(given(queue)))
+    cluster.append(Resources(9, 0.0, 9, machines=2))
+    after = before + sum(queue.suggest(f"more {number}") is not None for number in range(20))
+    cluster.append(Resources(1, 0.0, 1, machines=1))  # one is lost; it may come back
+    assert after - before == 8
+    assert queue.slots == 9
+    queue.suggest("again")
+    assert queue.slots == 9
+
+
 def test_folds_of_equal_shares_follow_each_other(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a worker process, which holds its share, serves all of them."""
     measured = {"chance": 1 / 4, "ststnet": 1 / 8}
