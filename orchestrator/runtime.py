@@ -127,29 +127,31 @@ def count() -> Resources:
 
     have: dict[str, float] = ray.cluster_resources()
     standing = on_standing_cluster()
-    most = _when_grown() if standing else {}
+    file = _cluster_file() if standing else {}
+    kinds = _kinds_when_grown(file)
+    most = _when_grown(kinds)
     cpus, gpus = (max(have.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU"))
     now = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    plain = max(_cpus_without_gpu(now), _cpus_without_gpu(_kinds_when_grown() if standing else []))
-    listed = _listed_machines() if standing else 0
-    return Resources(max(1, int(cpus)), float(gpus), plain, len(now) if standing else 0, max(0, listed - len(now)))
+    plain = max(_cpus_without_gpu(now), _cpus_without_gpu(kinds))
+    absent = max(0, _listed_machines(file) - len(now))
+    return Resources(max(1, int(cpus)), float(gpus), plain, len(now) if standing else 0, absent)
 
 
 def _cpus_without_gpu(machines: Sequence[Mapping[str, float]]) -> int:
     return int(sum(one.get("CPU", 0) for one in machines if not one.get("GPU")))
 
 
-def _when_grown() -> dict[str, float]:
+def _when_grown(kinds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """What a cluster that `ray up` started may grow to: it has no GPU before a job asks for one."""
     most: Counter[str] = Counter()
-    for kind in _kinds_when_grown():
+    for kind in kinds:
         most.update(kind)
     return dict(most)
 
 
-def _listed_machines() -> int:
+def _listed_machines(file: Mapping[str, Any]) -> int:
     """How many machines with ssh the cluster file lists, the head included; 0 if it lists none."""
-    provider = _cluster_file().get("provider", {})
+    provider = file.get("provider", {})
     return 1 + len(provider["worker_ips"]) if "worker_ips" in provider else 0
 
 
@@ -159,9 +161,9 @@ def _cluster_file() -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
-def _kinds_when_grown() -> list[dict[str, float]]:
+def _kinds_when_grown(file: Mapping[str, Any]) -> list[dict[str, float]]:
     """The same by kind of machine."""
-    types = _cluster_file().get("available_node_types", {})
+    types = file.get("available_node_types", {})
     return [
         {name: amount * one.get("max_workers", 0) for name, amount in one.get("resources", {}).items()}
         for one in types.values()

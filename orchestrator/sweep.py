@@ -270,9 +270,9 @@ class _Queue(Searcher):
         if self._recount is None or time.monotonic() - self._counted < _SECONDS_BETWEEN_COUNTS:
             return
         self._counted = time.monotonic()
-        now = self._recount()
-        if now.cpus > self._have.cpus:
-            self._have = now
+        now, had = self._recount(), self._have
+        plain = max(now.cpus_without_gpu, had.cpus_without_gpu)
+        self._have = Resources(max(now.cpus, had.cpus), max(now.gpus, had.gpus), plain)
 
     def _next(self) -> tuple[Source, Job, float] | None:
         if self.trouble is not None:

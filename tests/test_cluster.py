@@ -94,10 +94,10 @@ def test_gpus_count_that_a_growing_cluster_does_not_have_yet(tmp_path: Path, mon
     from orchestrator import runtime
 
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert runtime._when_grown() == {}
+    assert runtime._when_grown(runtime._kinds_when_grown(runtime._cluster_file())) == {}
     config = read("config.yaml")
     # Ray fills in what the machines have, and that a head is no worker, when it brings the file to the head.
     config["available_node_types"]["gpu"]["resources"] = {"CPU": 8, "GPU": 1}
     config["available_node_types"]["head"]["max_workers"] = 0
     (tmp_path / "ray_bootstrap_config.yaml").write_text(yaml.safe_dump(config))
-    assert runtime._when_grown() == {"CPU": 32, "GPU": 4}
+    assert runtime._when_grown(runtime._kinds_when_grown(runtime._cluster_file())) == {"CPU": 32, "GPU": 4}

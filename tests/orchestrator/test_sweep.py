@@ -196,6 +196,17 @@ def test_machines_that_join_later_get_folds_too(plan: Plan, tmp_path: Path, monk
     assert queue.slots == 9
 
 
+def test_a_lost_gpu_is_still_counted(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine may join while the one with the GPU is away."""
+    monkeypatch.setattr(sweep, "_SECONDS_BETWEEN_COUNTS", 0.0)
+    queue = queue_of(
+        plan, tmp_path, Resources(2, 1.0), "ststnet", gpu=True, recount=lambda: Resources(8, 0.0, 8, machines=1)
+    )
+    assert (queue.suggest("a") or {})["gpu"] == 1 / 8
+    queue.on_trial_complete("a", {"seconds": 8.0})
+    assert queue.busy_seconds == 1.0
+
+
 def test_folds_of_equal_shares_follow_each_other(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a worker process, which holds its share, serves all of them."""
     measured = {"chance": 1 / 4, "ststnet": 1 / 8}
