@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.resnet18 import BasicBlock, layer
 from mer_models.spec import InputSpec, ModelSpec, Recipe, register
+from mer_models.train import fit
 from mer_models.weights import renamed
 
 
@@ -104,7 +104,7 @@ register(
             step_every=30,
             step_factor=0.2,
         ),
-        fit=train.fit,
+        fit=fit,
         build=AMAN,
         reference=renamed(AMAN, "pred_fc.weight"),
         # Memory, with 0.4 GiB of activations, would allow a quarter. But a step is 10^12 operations on 80 MB that come

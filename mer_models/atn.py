@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_models import caffe, train
+from mer_models import caffe
 from mer_models.layers import Dropout
 from mer_models.spec import InputSpec, ModelSpec, register
+from mer_models.train import fit
 
 
 class ATN(nn.Module):
@@ -57,7 +58,7 @@ register(
         ),
         inputs=(InputSpec("apex_gray_224", ("gray",), (224, 224)), InputSpec("atn_points", (), (64, 128))),
         recipe=caffe.RECIPE,
-        fit=train.fit,
+        fit=fit,
         build=ATN,
         groups=caffe.groups,
         reference=caffe.reference(ATN),

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.layers import Dropout, Linear, MaxPool3, normalise
 from mer_models.spec import InputSpec, ModelSpec, Recipe, register
+from mer_models.train import fit
 from mer_models.weights import renamed
 
 _REDUCED = 6  # channels before the larger kernels, in every unit
@@ -118,7 +118,7 @@ register(
         ),
         # The released script makes a schedule that halves the learning rate, and never uses it.
         recipe=Recipe(epochs=60, batch_size=128, lr=1e-3, loss="focal", penalty=0.01),
-        fit=train.fit,
+        fit=fit,
         build=DualATME,
         deviations=(
             "How the original turns flow into RGB and where its puzzle is cut is not released. Ours: red, green "

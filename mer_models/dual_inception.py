@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.layers import Linear, MaxPool3
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, register
+from mer_models.train import fit
 from mer_models.weights import renamed
 
 
@@ -80,7 +80,7 @@ register(
         inputs=(InputSpec("flow_offtanet_28", ("u", "v"), (28, 28)),),
         instead=((InputSpec("flow_uvs_28", ("u", "v"), (28, 28), scale=1 / 127.5, shift=-1.0, bytes=True),),),
         recipe=Recipe(epochs=501, batch_size=64, lr=1e-3, keep_every=20),
-        fit=train.fit,
+        fit=fit,
         build=DualInception,
         published=(
             Published("megc2019", 0.7322, 0.7278, "not stated", "paper"),

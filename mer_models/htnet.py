@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.layers import linear
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, Reference, State, register
+from mer_models.train import fit
 
 _PATCH, _WIDTHS, _REPEATS = 7, (256, 512, 1024), (2, 2, 10)
 _CLASSIFIER = "mlp_head.2.weight"
@@ -290,7 +290,7 @@ register(
         # The PNG files of STSTNet, read the same way: strain comes first.
         inputs=(InputSpec("htnet_mosaic_28", ("strain", "v", "u"), (28, 28), bytes=True),),
         recipe=Recipe(epochs=800, batch_size=256, order="by-class", lr=5e-5),
-        fit=train.fit,
+        fit=fit,
         build=HTNet,
         published=(
             Published("megc2019", 0.8603, 0.8475, "oracle-subject", "paper; epoch chosen on the test subject"),

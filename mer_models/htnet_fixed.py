@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.htnet import ChannelNorm, Level, merge
 from mer_models.spec import InputSpec, ModelSpec, Recipe, register
+from mer_models.train import fit
 
 
 class HTNetFixed(nn.Module):
@@ -51,7 +51,7 @@ register(
             InputSpec("htnet_corners_28", ("strain", "v", "u"), (28, 28), scale=1 / 127.5, shift=-1.0, bytes=True),
         ),
         recipe=Recipe(epochs=100, batch_size=64, lr=5e-4),
-        fit=train.fit,
+        fit=fit,
         build=HTNetFixed,
         deviations=(
             "Blocks that attend: HTNet's patches of 7 pixels leave 1 token per block in each of its three levels. Here "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.layers import Dropout, Linear
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, register
+from mer_models.train import fit
 from mer_models.weights import renamed
 
 
@@ -81,7 +81,7 @@ register(
         ),
         inputs=(InputSpec("flow_offtanet_112", ("u", "v", "strain"), (112, 112)),),
         recipe=Recipe(epochs=501, batch_size=64, lr=1e-3, step_every=50, step_factor=0.9, keep_every=20),
-        fit=train.fit,
+        fit=fit,
         build=MACNN,
         published=(Published("casmes", 0.6660, 0.6835, "oracle-epoch, mean of folds", "Off-TANet table"),),
         deviations=(

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.layers import Dropout, Linear
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, register
+from mer_models.train import fit
 from mer_models.weights import renamed
 
 
@@ -121,7 +121,7 @@ register(
             step_factor=0.1,
             keep_every=10,
         ),
-        fit=train.fit,
+        fit=fit,
         build=MicroAttention,
         published=(Published("casmes", 0.7021, 0.7086, "oracle-epoch, mean of folds", "Off-TANet table"),),
         deviations=(

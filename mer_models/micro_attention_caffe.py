@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mer_models import caffe, train
+from mer_models import caffe
 from mer_models.spec import InputSpec, ModelSpec, register
+from mer_models.train import fit
 
 
 class Gate(nn.Module):
@@ -58,7 +59,7 @@ register(
         ),
         inputs=(InputSpec("apex_gray_224", ("gray",), (224, 224)),),
         recipe=caffe.RECIPE,
-        fit=train.fit,
+        fit=fit,
         build=MicroAttentionCaffe,
         dead=(".average.weight",),
         groups=caffe.groups,

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.layers import Dropout, Linear
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, register
+from mer_models.train import fit
 from mer_models.weights import renamed
 
 
@@ -71,7 +71,7 @@ register(
         inputs=(InputSpec("flow_offtanet_28", ("u", "v"), (28, 28)),),
         instead=((InputSpec("flow_uvs_28", ("u", "v"), (28, 28), scale=1 / 127.5, shift=-1.0, bytes=True),),),
         recipe=Recipe(epochs=3000, batch_size=64, lr=1e-4, keep_every=200),
-        fit=train.fit,
+        fit=fit,
         build=OffApexNet,
         published=(
             Published("megc2019", 0.7196, 0.7096, "not stated", "STSTNet paper, table III"),

@@ -7,10 +7,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.layers import Dropout
 from mer_models.off_tanet_blocks import ChannelGate, MapAttention, ResidualBlock, SpatialGate, conv_bn
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, register
+from mer_models.train import fit
 from mer_models.weights import renamed
 
 Attention = Literal["ta", "sa", "cbam", "res", "bot"]
@@ -108,7 +108,7 @@ def _register(name: str, attention: Attention, published: tuple[Published, ...],
             ),
             inputs=(InputSpec("flow_offtanet_112", ("u", "v", "strain"), (112, 112)),),
             recipe=Recipe(epochs=201, batch_size=64, lr=1e-3, step_every=60, step_factor=0.3, keep_every=20),
-            fit=train.fit,
+            fit=fit,
             build=build,
             published=published,
             deviations=(

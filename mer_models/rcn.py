@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.rcn_blocks import (
     MAPS,
     POOL,
@@ -19,6 +18,7 @@ from mer_models.rcn_blocks import (
     stream,
 )
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, register
+from mer_models.train import fit
 from mer_models.weights import renamed
 
 
@@ -166,7 +166,7 @@ def _register(
             inputs=(InputSpec("flow_picture_60", ("r", "g", "b"), (60, 60), scale=1 / 255),),
             # The original also makes a schedule that halves the rate, and never steps it.
             recipe=Recipe(epochs=100, batch_size=64, optimizer="sgd", lr=5e-4, momentum=0.9),
-            fit=train.fit,
+            fit=fit,
             build=build,
             published=published,
             deviations=(_FLOW, *deviations, _SOURCE),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.layers import Dropout, Linear
 from mer_models.spec import InputSpec, ModelSpec, Recipe, register
+from mer_models.train import fit
 from mer_models.weights import renamed
 
 
@@ -49,7 +49,7 @@ register(
         ),
         inputs=(InputSpec("flow_meb_64", ("u", "v", "strain"), (64, 64)),),
         recipe=Recipe(epochs=200, batch_size=64, lr=1e-4, weight_decay=1e-3),
-        fit=train.fit,
+        fit=fit,
         build=SSSNet,
         deviations=(
             "The published settings are for several action units at once; here the classes exclude each other, with "

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.layers import Dropout
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, Reference, State, register
+from mer_models.train import fit
 
 _FILTERS = (3, 5, 8)
 
@@ -97,7 +97,7 @@ register(
         # Unshuffled in class-sorted order: the two batches of an epoch differ in their classes, and with them the
         # statistics of the batch normalisation.
         recipe=Recipe(epochs=800, batch_size=256, order="by-class", lr=5e-5),
-        fit=train.fit,
+        fit=fit,
         build=STSTNet,
         published=(
             Published("megc2019", 0.7209, 0.7250, "last", "authors' PyTorch port, its published log"),

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_models import train
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, register
+from mer_models.train import fit
 from mer_models.weights import renamed
 
 
@@ -57,7 +57,7 @@ register(
         inputs=(InputSpec("flow_offtanet_28", ("u", "v", "strain"), (28, 28)),),
         instead=((InputSpec("flow_uvs_28", ("u", "v", "strain"), (28, 28), scale=1 / 127.5, shift=-1.0, bytes=True),),),
         recipe=Recipe(epochs=1001, batch_size=64, lr=5e-5, keep_every=20),
-        fit=train.fit,
+        fit=fit,
         build=STSTNetTable,
         published=(Published("casmes", 0.5399, 0.5584, "oracle-epoch, mean of folds", "Off-TANet table"),),
         deviations=(

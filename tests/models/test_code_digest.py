@@ -1,0 +1,89 @@
+"""The identity of code follows from what it says, not from where it lies."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+import mer_models
+from mer_models.sources import digest_of_sources
+
+Digest = Callable[[str], str]
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Digest]]:
+    """A copy of the package under another name, and the digest of one of its modules as its files are then."""
+    folder = tmp_path / "copied"
+    copytree(Path(mer_models.__path__[0]), folder)
+    monkeypatch.syspath_prepend(tmp_path)
+    replace_everywhere(folder, "mer_models", "copied")
+
+    def forget() -> None:
+        for name in [name for name in sys.modules if name.split(".")[0] == "copied"]:
+            del sys.modules[name]
+
+    def digest(module: str) -> str:
+        forget()
+        importlib.invalidate_caches()
+        importlib.import_module(module)
+        return digest_of_sources([module], {"copied"}, besides="copied.spec")
+
+    yield folder, digest
+    forget()
+
+
+def replace_everywhere(folder: Path, old: str, new: str) -> None:
+    for path in folder.rglob("*.py"):
+        path.write_text(path.read_text().replace(old, new))
+
+
+def test_a_module_that_is_moved_and_renamed_is_the_same_code(copied: tuple[Path, Digest]) -> None:
+    folder, digest = copied
+    before = digest("copied.off_tanet")
+    (folder / "blocks").mkdir()
+    for old, new in (("off_tanet_blocks", "residual"), ("layers", "operators"), ("losses", "objective")):
+        (folder / f"{old}.py").rename(folder / "blocks" / f"{new}.py")
+        replace_everywhere(folder, f"copied.{old} import", f"copied.blocks.{new} import")
+    assert digest("copied.off_tanet") == before
+
+
+def test_a_module_that_is_used_by_its_name_may_have_another(copied: tuple[Path, Digest]) -> None:
+    folder, digest = copied
+    before = digest("copied.atn")
+    (folder / "caffe.py").rename(folder / "resnet10.py")
+    replace_everywhere(folder, "caffe.", "resnet10.")
+    replace_everywhere(folder, "import caffe", "import resnet10")
+    assert digest("copied.atn") == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("off_tanet_blocks.py", "kernel_size=3, padding=1)", "kernel_size=5, padding=2)"),  # in a file that it imports
+        ("losses.py", "F.cross_entropy(", "F.nll_loss("),
+        ("layers.py", "import torch.nn.functional as F", "import torch.functional as F"),
+        ("off_tanet.py", "import Dropout", "import Linear as Dropout"),
+    ],
+)
+def test_another_constant_or_another_function_is_other_code(
+    copied: tuple[Path, Digest], file: str, old: str, new: str
+) -> None:
+    folder, digest = copied
+    before = digest("copied.off_tanet")
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1))
+    assert digest("copied.off_tanet") != before
+
+
+def test_remarks_and_the_order_of_imports_are_no_code(copied: tuple[Path, Digest]) -> None:
+    folder, digest = copied
+    before = digest("copied.train")
+    text = (folder / "train.py").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("from copied.")]
+    (folder / "train.py").write_text(text.replace("\n".join(lines), "# a remark\n" + "\n".join(reversed(lines))))
+    assert digest("copied.train") == before
