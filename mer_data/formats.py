@@ -11,10 +11,10 @@ from mer_data import schema
 from mer_data.datasets import casme, casme2, casme3, casme_sq, dfme, fourdme, mmew, samm, samm_lv, smic, smic_e
 from mer_data.datasets.common import descend
 from mer_data.imported import ApexRule, Imported, Importer
-from mer_data.imports import aman, atn, dual_atme, htnet, offtanet
 from mer_data.landmarks import read_landmarks
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
-from mer_data.store import Store
+from mer_data.published import aman, atn, dual_atme, htnet, offtanet
+from mer_data.storage.store import Store
 
 FORMATS: Mapping[str, Importer] = {
     "casme": casme.read,

@@ -10,13 +10,12 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from mer_models.sources import digest_of_sources
+from mer_models.code_digest import digest_of_sources
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -234,7 +233,7 @@ State: TypeAlias = "Mapping[str, Tensor]"
 
 @dataclass(frozen=True)
 class Reference:
-    """How a published checkpoint of a network is read; see :mod:`mer_models.weights`.
+    """How a published checkpoint of a network is read; see :mod:`mer_models.reference`.
 
     Attributes
     ----------
@@ -371,9 +370,12 @@ def register_extractor(extractor: Extractor) -> Extractor:
 
 @cache
 def _import_all() -> None:
-    package = Path(__file__).parent
-    for module in pkgutil.iter_modules([str(package)]):
-        importlib.import_module(f"mer_models.{module.name}")
+    # By name, because each of them imports this module.
+    networks = importlib.import_module("mer_models.networks")
+    for module in pkgutil.iter_modules(networks.__path__):
+        importlib.import_module(f"{networks.__name__}.{module.name}")
+    for name in ("baselines", "classical"):
+        importlib.import_module(f"mer_models.{name}")
     importlib.import_module("mer_models.plugins").run_packages()
 
 

@@ -125,7 +125,7 @@ class Console:
         self._out.print(table)
 
     def leaderboard(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """The headline tables of an experiment, one per dataset, from :func:`orchestrator.leaderboard.board`."""
+        """The headline tables of an experiment, one per dataset, from :func:`orchestrator.report.leaderboard.board`."""
         if not lines:
             self.warn("no fold is done yet, so there is no leaderboard")
             return

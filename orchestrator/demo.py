@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mer_data.store import Store
-from orchestrator import config
+from mer_data.storage.store import Store
 from orchestrator.console import Console
+from orchestrator.experiment import config
 from orchestrator.run import run
 from orchestrator.twins import add_synthetic
 

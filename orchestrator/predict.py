@@ -15,17 +15,17 @@ from mer_data.composites import SAME_PEOPLE
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
-from mer_data.shards import Feature, LazyRows
-from mer_data.store import Store
+from mer_data.storage.shards import Feature, LazyRows
+from mer_data.storage.store import Store
 from mer_models.spec import InputSpec, ModelSpec, Recipe, models
-from orchestrator.checkpoints import Card, TrainedOn, read_card, read_state
-from orchestrator.choices import choose_inputs
-from orchestrator.config import DatasetChoice
 from orchestrator.console import Console
-from orchestrator.course import table_jobs
-from orchestrator.plan import Plan
-from orchestrator.precompute import precompute
-from orchestrator.runtime import Cluster
+from orchestrator.experiment.config import DatasetChoice
+from orchestrator.experiment.plan import Plan
+from orchestrator.experiment.resolve import choose_inputs
+from orchestrator.machines.ray_cluster import Cluster
+from orchestrator.output.search_history import table_jobs
+from orchestrator.output.weights import Card, TrainedOn, read_card, read_state
+from orchestrator.precompute.missing import precompute
 
 _SHOWN = 5
 

@@ -13,10 +13,13 @@ from mer_data.features import FEATURES
 from mer_data.files import written_aside
 from mer_data.problems import BadInput
 from mer_data.protocols import splits
-from mer_data.store import Store
+from mer_data.storage.store import Store
 from mer_models.spec import ModelSpec, models
-from orchestrator import checkpoints, leaderboard
-from orchestrator.choices import (
+from orchestrator.console import Console, duration
+from orchestrator.experiment.config import DatasetChoice, Experiment
+from orchestrator.experiment.plan import Plan
+from orchestrator.experiment.planner import make_plan
+from orchestrator.experiment.resolve import (
     Cohort,
     choose_datasets,
     choose_inputs,
@@ -26,20 +29,18 @@ from orchestrator.choices import (
     make_cohort,
     needed_features,
 )
-from orchestrator.config import DatasetChoice, Experiment
-from orchestrator.console import Console, duration
-from orchestrator.estimate import warn_if_long
-from orchestrator.ledger import Ledger
-from orchestrator.output import Output, default_output
-from orchestrator.plan import Plan
-from orchestrator.planning import make_plan
-from orchestrator.precompute import precompute
-from orchestrator.runtime import Cluster, Resources
-from orchestrator.scored import score_cells
+from orchestrator.machines.ray_cluster import Cluster, Resources
+from orchestrator.output import weights as checkpoints
+from orchestrator.output.folder import Output, default_output
+from orchestrator.output.ledger import Ledger
+from orchestrator.precompute.missing import precompute
+from orchestrator.report import leaderboard
+from orchestrator.report.predictions import score_cells
+from orchestrator.sweep.estimate import warn_if_long
 from orchestrator.twins import add_synthetic
 
 if TYPE_CHECKING:
-    from orchestrator.search import StudyRun
+    from orchestrator.search.study import StudyRun
 
 
 def run(experiment: Experiment, out: Path | str | None, console: Console, cpus: int | None = None) -> dict[str, Any]:
@@ -136,7 +137,7 @@ def _by_member(needed: Iterable[tuple[DatasetChoice, Sequence[str]]]) -> dict[st
 
 def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     """Print the leaderboard, mirror it into MLflow, and return status and score."""
-    from orchestrator import track
+    from orchestrator.report import mlflow_sync as track
 
     ledger = Ledger(out / "ledger")
     state = leaderboard.status(plan, ledger)
@@ -179,7 +180,7 @@ def _checked(experiment: Experiment, store: Store, console: Console) -> dict[str
 
 
 def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:
-    from orchestrator.sweep import sweep
+    from orchestrator.sweep.tune_run import sweep
 
     ledger = Ledger(out / "ledger")
     ledger.forget_running()
@@ -234,7 +235,7 @@ def _studies(plan: Plan, out: Path, ledger: Ledger) -> list[StudyRun]:
     """The plan's searches, gone through as far as the ledger allows."""
     if not plan.studies:
         return []
-    from orchestrator.search import StudyRun, Trained, optuna_storage
+    from orchestrator.search.study import StudyRun, Trained, optuna_storage
 
     trained, storage = Trained(plan, ledger), optuna_storage(out)
     runs = [StudyRun(plan, study, trained, out, storage) for study in plan.studies]

@@ -11,7 +11,7 @@ from pathlib import Path
 # `ray submit` uploads this file alone into the home folder; the project is where the cluster's files were mounted.
 _HERE = Path(__file__).resolve()
 _PLACES = [os.environ.get("MER_PROJECT"), _HERE.parents[1], Path.home() / "mer"]
-_ROOT = next((Path(p) for p in _PLACES if p and (Path(p) / "orchestrator" / "cli.py").is_file()), None)
+_ROOT = next((Path(p) for p in _PLACES if p and (Path(p) / "orchestrator" / "run_all.py").is_file()), None)
 # This file's own folder must not be on the path: its modules would hide installed ones of the same names.
 sys.path = [str(_ROOT or ""), *(entry for entry in sys.path if Path(entry or ".").resolve() != _HERE.parent)]
 
@@ -29,8 +29,8 @@ if __name__ == "__main__":
         sys.exit(
             f"{_ROOT} holds another version than the one this was sent from: run `ray rsync-up` with your cluster file"
         )
-    from orchestrator.cli import main
-    from orchestrator.runtime import code_version
+    from orchestrator.cli.commands import main
+    from orchestrator.machines.ray_cluster import code_version
 
     newest = max(
         path.stat().st_mtime

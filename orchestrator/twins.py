@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mer_data.formats import import_dataset
 from mer_data.problems import BadInput, Problem, did_you_mean
-from mer_data.store import Store
+from mer_data.storage.store import Store
 from mer_data.synthetic import COMPOSITE_TWINS, PROJECT_TWINS, TWINS
 from orchestrator.console import Console
 

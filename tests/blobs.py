@@ -6,7 +6,7 @@ import numpy as np
 
 from mer_data.features import FEATURES
 from mer_data.schema import Clip
-from mer_data.store import Store
+from mer_data.storage.store import Store
 
 SPEC = replace(FEATURES["flow_uvs_28"], params={"origin": "test"})
 

@@ -9,7 +9,7 @@ import pytest
 from blobs import blob_clips, write_blobs
 from moto.server import ThreadedMotoServer
 
-from mer_data.store import Store
+from mer_data.storage.store import Store
 
 # What the user's environment says must not lead tests to the user's own servers, stores and clusters.
 for _name in ("MLFLOW_TRACKING_URI", "MER_STORE", "MER_RUNS", "RAY_ADDRESS", "SSH_CONNECTION"):
@@ -23,7 +23,7 @@ def ray_session() -> Iterator[None]:
     """One Ray for the whole session: starting one costs seconds."""
     import ray
 
-    from orchestrator import runtime
+    from orchestrator.machines import ray_cluster as runtime
 
     runtime.start(cpus=2)
     yield

@@ -16,7 +16,7 @@ def start(folder: Path, *arguments: str | Path, **environment: str) -> subproces
     """Start ``mer`` in a folder, as a driver with a Ray of its own: neither the tests' Ray nor its address."""
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     return subprocess.Popen(
-        [sys.executable, "-m", "orchestrator.cli", *map(str, arguments)],
+        [sys.executable, "-m", "orchestrator.cli.commands", *map(str, arguments)],
         cwd=folder,
         env={**inherited, "PYTHONPATH": str(ROOT), **environment},
         stdout=subprocess.PIPE,

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from mer_models.spec import Outcome
-from orchestrator.clerk import Clerk
-from orchestrator.config import Experiment
-from orchestrator.course import Course
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Job, Plan
-from orchestrator.search import StudyRun, Trained, optuna_storage
+from orchestrator.experiment.config import Experiment
+from orchestrator.experiment.plan import Job, Plan
+from orchestrator.output.ledger import Ledger
+from orchestrator.output.search_history import Course
+from orchestrator.search.study import StudyRun, Trained, optuna_storage
+from orchestrator.sweep.dispatcher import Clerk
 
 SPACE = {"ststnet": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "batch_size": [16, 32]}}
 RECIPE = {"ststnet": {"epochs": 4, "lr": 1e-4, "batch_size": 16}}

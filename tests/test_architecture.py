@@ -36,7 +36,7 @@ def test_dependencies_point_one_way(room: str, forbidden: set[str]) -> None:
 def test_help_and_data_commands_do_not_wait_for_the_big_libraries() -> None:
     """`mer --help` imports neither torch, Ray nor MLflow: each of them takes a second or more."""
     code = (
-        "import sys\nfrom orchestrator.cli import mer\nimport mer_data.formats\n"
+        "import sys\nfrom orchestrator.cli.commands import mer\nimport mer_data.formats\n"
         "print([name for name in ('torch', 'ray', 'mlflow', 'pandas', 'sklearn') if name in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

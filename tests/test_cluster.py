@@ -76,7 +76,7 @@ def test_the_kubernetes_job_uses_the_image_and_ends() -> None:
 def test_over_ssh_the_page_of_mlflow_is_shown_where_one_came_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from orchestrator.track import ui_command
+    from orchestrator.report.mlflow_sync import ui_command
 
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     assert "ssh" not in ui_command(tmp_path / "runs" / "x").split()
@@ -91,7 +91,7 @@ def test_over_ssh_the_page_of_mlflow_is_shown_where_one_came_from(
 
 
 def test_gpus_count_that_a_growing_cluster_does_not_have_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestrator import runtime
+    from orchestrator.machines import ray_cluster as runtime
 
     monkeypatch.setenv("HOME", str(tmp_path))
     assert runtime._when_grown(runtime._kinds_when_grown(runtime._cluster_file())) == {}

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.clerk import Clerk
-from orchestrator.fold import FoldTrainable
-from orchestrator.plan import Job
+from orchestrator.experiment.plan import Job
+from orchestrator.sweep.dispatcher import Clerk
+from orchestrator.sweep.trial import FoldTrainable
 
 
 def run_here(clerk: Clerk, job: Job) -> None:

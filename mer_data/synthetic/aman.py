@@ -1,4 +1,4 @@
-"""The twin of AMAN's arrays: the trees of :mod:`mer_data.imports.aman`, small, with their oddities.
+"""The twin of AMAN's arrays: the trees of :mod:`mer_data.published.aman`, small, with their oddities.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The twin of ATN's data: names and text forms of :mod:`mer_data.imports.atn`, with all their oddities.
+"""The twin of ATN's data: names and text forms of :mod:`mer_data.published.atn`, with all their oddities.
 
 The points are those of the planted motion. HOOF is the histogram of the same motion. The LBP-TOP histograms are drawn
 at random and only have the right form: bins that 4 neighbours never reach are empty, and every row sums to 1.

@@ -1,4 +1,4 @@
-"""The twin of Dual-ATME's data: lists and pictures of :mod:`mer_data.imports.dual_atme`, coloured our own way.
+"""The twin of Dual-ATME's data: lists and pictures of :mod:`mer_data.published.dual_atme`, coloured our own way.
 
 The pictures are those of the planted motion.
 """

@@ -1,4 +1,4 @@
-"""The twin of HTNet's data: sheet, flat folder, tree of folds and apex crops of :mod:`mer_data.imports.htnet`.
+"""The twin of HTNet's data: sheet, flat folder, tree of folds and apex crops of :mod:`mer_data.published.htnet`.
 
 The maps are those of the planted motion.
 """

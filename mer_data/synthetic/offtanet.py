@@ -1,4 +1,4 @@
-"""The twin of Off-TANet's data: the list and the three trees of :mod:`mer_data.imports.offtanet`."""
+"""The twin of Off-TANet's data: the list and the three trees of :mod:`mer_data.published.offtanet`."""
 
 from __future__ import annotations
 

@@ -25,13 +25,13 @@ from mer_data.features.strain import offtanet, standard
 from mer_data.formats import import_dataset
 from mer_data.frames import list_frames
 from mer_data.schema import Clip
-from mer_data.store import Dataset, Store
+from mer_data.storage.store import Dataset, Store
 from mer_data.synthetic import make_megc2019
-from orchestrator import runtime
 from orchestrator.console import Console
-from orchestrator.extract import Extractor, SubjectWork
-from orchestrator.precompute import Planner, precompute
-from orchestrator.runtime import Cluster
+from orchestrator.machines import ray_cluster as runtime
+from orchestrator.machines.ray_cluster import Cluster
+from orchestrator.precompute.actors import Extractor, SubjectWork
+from orchestrator.precompute.missing import Planner, precompute
 
 MEMBERS = {"casme2": "CASME2", "smic": "SMIC", "samm": "SAMM"}
 # A person who tries the models that eat flow at the crop's size has these computed.
@@ -114,7 +114,7 @@ def second_run(store: Store, folder: Path) -> None:
     again = seconds(fill)
     file = folder / "again.yaml"
     file.write_text(f"name: again\nstore: {store.root}\ndatasets: [casme2, smic, samm]\nmodels: [lbp_top_svm]\n")
-    command = [sys.executable, "-m", "orchestrator.cli", "features", str(file)]
+    command = [sys.executable, "-m", "orchestrator.cli.commands", "features", str(file)]
     whole = seconds(lambda: subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[2]))
     clips = sum(len(store.dataset(name).clips) for name in MEMBERS)
     print(

@@ -15,17 +15,17 @@ from pathlib import Path
 import numpy as np
 
 from mer_data.formats import import_dataset
-from mer_data.store import Store
+from mer_data.storage.store import Store
 from mer_data.synthetic.megc2019 import FOLDERS, make_megc2019
-from orchestrator.config import Experiment
 from orchestrator.console import Console
-from orchestrator.course import Course
-from orchestrator.ledger import Ledger
-from orchestrator.planning import make_plan
-from orchestrator.race import is_worse
+from orchestrator.experiment.config import Experiment
+from orchestrator.experiment.planner import make_plan
+from orchestrator.output.ledger import Ledger
+from orchestrator.output.search_history import Course
 from orchestrator.run import run
 from orchestrator.score.metrics import Counts, uf1
-from orchestrator.search import StudyRun, Trained, optuna_storage
+from orchestrator.search.racing import is_worse
+from orchestrator.search.study import StudyRun, Trained, optuna_storage
 
 CONFIGURATIONS, ORDERS = 20, 200
 

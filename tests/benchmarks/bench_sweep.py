@@ -21,17 +21,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from blobs import blob_clips, write_blobs
 from simulated import RECIPE, SPACE, simulate
 
-from mer_data.store import Store
-from orchestrator import runtime
-from orchestrator.config import Experiment
+from mer_data.storage.store import Store
 from orchestrator.console import Console
-from orchestrator.leaderboard import score_document
-from orchestrator.ledger import FoldResult, Ledger
-from orchestrator.plan import Plan
-from orchestrator.planning import make_plan
-from orchestrator.scored import score_cells
-from orchestrator.search import StudyRun, Trained, optuna_storage
-from orchestrator.sweep import SweepCost, sweep
+from orchestrator.experiment.config import Experiment
+from orchestrator.experiment.plan import Plan
+from orchestrator.experiment.planner import make_plan
+from orchestrator.machines import ray_cluster as runtime
+from orchestrator.output.ledger import FoldResult, Ledger
+from orchestrator.report.leaderboard import score_document
+from orchestrator.report.predictions import score_cells
+from orchestrator.search.study import StudyRun, Trained, optuna_storage
+from orchestrator.sweep.tune_run import SweepCost, sweep
 
 SUBJECTS, FUNCTION_TRIALS = 68, 8
 

@@ -38,8 +38,8 @@ from mer_data.features import FEATURES
 from mer_models import train
 from mer_models.losses import LOSSES
 from mer_models.spec import FoldArrays, InputSpec, ModelSpec, Recipe, models
-from orchestrator import deep as _deep  # noqa: F401 - registers the features that networks make
-from orchestrator.fold import _keep_freed_memory
+from orchestrator.precompute import deep_features as _deep  # noqa: F401 - registers the features that networks make
+from orchestrator.sweep.trial import _keep_freed_memory
 
 # Training clips: as many as an average fold of MEGC2019 has, or two steps of a network whose steps take a second.
 CLIPS, STEPS_IF_HEAVY, TEST_CLIPS = 436, 2, 6

@@ -11,7 +11,7 @@ from blobs import blob_clips, write_blobs
 from hosts import LAB, LAPTOP, Host, Lab, usable
 from sweeps import EXPERIMENT, HEAD, NAMES, WORKERS, wait_for_nodes
 
-from mer_data.store import Store
+from mer_data.storage.store import Store
 
 EPOCHS = {"short": 40, "long": 600, "longer": 6000}
 # What a lab's machines would have in ~/.aws, and where the stand-in is.
@@ -25,7 +25,7 @@ AWS = {
 FILL = """
 import boto3
 from blobs import blob_clips, write_blobs
-from mer_data.store import Store
+from mer_data.storage.store import Store
 boto3.client("s3").create_bucket(Bucket="lab")
 write_blobs(Store("s3://lab/store"), "blobs", blob_clips(5, 3))
 """
@@ -74,7 +74,7 @@ class Alone(dict[str, str]):
     def __missing__(self, name: str) -> str:
         run = f"MER_STORE={LAB}/store python mer/orchestrator/run_all.py {LAB}/{name}.yaml --out runs/{name}"
         self._laptop.run(run, timeout=600)
-        told = self._laptop.run(f"cd mer && python -m orchestrator.cli score --json ~/runs/{name}")
+        told = self._laptop.run(f"cd mer && python -m orchestrator.cli.commands score --json ~/runs/{name}")
         return self.setdefault(name, told.stdout)
 
 

@@ -68,7 +68,7 @@ def test_the_page_is_followed_from_nothing_to_a_leaderboard(
     laptop.run(f'image=$(python -c "{image}"); sed -i "{fill}" mer/cluster/config.yaml')
     (lab.folder / "cloud.yaml").write_text((lab.folder / "longer.yaml").read_text() + "device: cpu\n")
     out = "s3://lab/runs/blobs"
-    mer = "cd mer && python -m orchestrator.cli"
+    mer = "cd mer && python -m orchestrator.cli.commands"
 
     def running_folds() -> int:
         told = laptop.run(f"{mer} status --json {out}", ok=False).stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from blobs import blob_clips, write_blobs
 
-from mer_data.store import Store
+from mer_data.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 # Its own process, since Ray runs once per process. Workers note what Ray gave them, and train on a core in any case.
@@ -19,16 +19,16 @@ SWEEP = """
 import json, os, sys
 from dataclasses import replace
 from pathlib import Path
-from orchestrator import runtime
+from orchestrator.machines import ray_cluster as runtime
 os.environ.update(runtime._SETTINGS)
 import ray, torch
 from ray.cluster_utils import Cluster as Machines
-from mer_data.store import Store
-from orchestrator import sweep
-from orchestrator.config import Experiment
+from mer_data.storage.store import Store
+from orchestrator.sweep import tune_run as sweep
+from orchestrator.experiment.config import Experiment
 from orchestrator.console import Console
-from orchestrator.fold import FoldTrainable
-from orchestrator.planning import make_plan
+from orchestrator.sweep.trial import FoldTrainable
+from orchestrator.experiment.planner import make_plan
 
 folder = Path(sys.argv[1])
 

@@ -63,7 +63,7 @@ def test_results_outlive_the_head(laptop: Host, head: Host, alone: dict[str, str
 
 def ask(laptop: Host, command: str) -> str:
     """What the laptop is told of the results, without the head."""
-    return laptop.run(f"cd mer && python -m orchestrator.cli {command} --json {OUT}", ok=False).stdout
+    return laptop.run(f"cd mer && python -m orchestrator.cli.commands {command} --json {OUT}", ok=False).stdout
 
 
 def done(laptop: Host) -> int:

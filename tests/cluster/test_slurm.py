@@ -108,5 +108,5 @@ def test_a_cancelled_or_requeued_job_goes_on(lab: Lab, login: Host, alone: dict[
     assert re.findall(r"\b(\d+) folds are done already", log) == [str(len(cancelled)), str(len(kept))], log
     assert "machines now: 2; counting on 2 cores and 0 GPUs" in log, log
     assert cancelled.items() <= kept.items() <= ledger(lab, "slurm").items(), "a finished fold ran again"
-    score = login.run(f"cd mer && python -m orchestrator.cli score --json {LAB}/runs/slurm").stdout
+    score = login.run(f"cd mer && python -m orchestrator.cli.commands score --json {LAB}/runs/slurm").stdout
     assert score == alone["long"]

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pytest
 
 from mer_data.imported import Imported
-from mer_data.imports import htnet
 from mer_data.problems import BadInput
+from mer_data.published import htnet
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]

@@ -13,15 +13,15 @@ import cv2
 import numpy as np
 import pytest
 
-from mer_data.contact import choose, contact_sheet
+from mer_data.contact_sheet import choose, contact_sheet
 from mer_data.doctor import PUBLISHED, Findings, by_kind, examine
 from mer_data.features import FEATURES
 from mer_data.formats import FORMATS, import_dataset, read_format
 from mer_data.problems import BadInput, Problem
 from mer_data.schema import Clip
-from mer_data.store import Store
+from mer_data.storage.store import Store
 from mer_data.synthetic import make_casme2
-from orchestrator import cli
+from orchestrator.cli import commands as cli
 
 if TYPE_CHECKING:
     from conftest import Casme2Tree

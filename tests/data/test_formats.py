@@ -6,7 +6,7 @@ import pytest
 
 from mer_data.formats import FORMATS, import_dataset, read_format
 from mer_data.problems import BadInput
-from mer_data.store import Store
+from mer_data.storage.store import Store
 from mer_data.synthetic import PROJECT_TWINS, TWINS, read_truth
 
 

@@ -9,7 +9,7 @@ from shutil import copytree
 import pytest
 
 import mer_models
-from mer_models.sources import digest_of_sources
+from mer_models.code_digest import digest_of_sources
 
 Digest = Callable[[str], str]
 
@@ -43,41 +43,46 @@ def replace_everywhere(folder: Path, old: str, new: str) -> None:
 
 def test_a_module_that_is_moved_and_renamed_is_the_same_code(copied: tuple[Path, Digest]) -> None:
     folder, digest = copied
-    before = digest("copied.off_tanet")
+    before = digest("copied.networks.off_tanet")
     (folder / "blocks").mkdir()
-    for old, new in (("off_tanet_blocks", "residual"), ("layers", "operators"), ("losses", "objective")):
+    moved = {"networks/off_tanet_blocks": "residual", "layers": "operators", "losses": "objective"}
+    for old, new in moved.items():
         (folder / f"{old}.py").rename(folder / "blocks" / f"{new}.py")
-        replace_everywhere(folder, f"copied.{old} import", f"copied.blocks.{new} import")
-    assert digest("copied.off_tanet") == before
+        replace_everywhere(folder, f"copied.{old.replace('/', '.')} import", f"copied.blocks.{new} import")
+    assert digest("copied.networks.off_tanet") == before
 
 
 def test_a_module_that_is_used_by_its_name_may_have_another(copied: tuple[Path, Digest]) -> None:
     folder, digest = copied
-    before = digest("copied.atn")
-    (folder / "caffe.py").rename(folder / "resnet10.py")
+    before = digest("copied.networks.atn")
+    (folder / "networks" / "caffe.py").rename(folder / "networks" / "resnet10.py")
     replace_everywhere(folder, "caffe.", "resnet10.")
     replace_everywhere(folder, "import caffe", "import resnet10")
-    assert digest("copied.atn") == before
+    assert digest("copied.networks.atn") == before
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("off_tanet_blocks.py", "kernel_size=3, padding=1)", "kernel_size=5, padding=2)"),  # in a file that it imports
+        (
+            "networks/off_tanet_blocks.py",
+            "kernel_size=3, padding=1)",
+            "kernel_size=5, padding=2)",
+        ),
         ("losses.py", "F.cross_entropy(", "F.nll_loss("),
         ("layers.py", "import torch.nn.functional as F", "import torch.functional as F"),
-        ("off_tanet.py", "import Dropout", "import Linear as Dropout"),
+        ("networks/off_tanet.py", "import Dropout", "import Linear as Dropout"),
     ],
 )
 def test_another_constant_or_another_function_is_other_code(
     copied: tuple[Path, Digest], file: str, old: str, new: str
 ) -> None:
     folder, digest = copied
-    before = digest("copied.off_tanet")
+    before = digest("copied.networks.off_tanet")
     text = (folder / file).read_text()
     assert old in text
     (folder / file).write_text(text.replace(old, new, 1))
-    assert digest("copied.off_tanet") != before
+    assert digest("copied.networks.off_tanet") != before
 
 
 def test_remarks_and_the_order_of_imports_are_no_code(copied: tuple[Path, Digest]) -> None:

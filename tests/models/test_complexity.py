@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from mer_models.complexity import complexity, counted_flops, peak_bytes
-from mer_models.macnn import MACNN
+from mer_models.networks.macnn import MACNN
 from mer_models.spec import InputSpec, ModelSpec, Recipe, models
 
 # parameters in all, parameters counted, FLOPs, bytes read and written

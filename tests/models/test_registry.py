@@ -14,7 +14,7 @@ from mer_models import train
 from mer_models.batches import Input
 from mer_models.complexity import complexity
 from mer_models.spec import RESIDENT_BYTES, FoldArrays, InputSpec, ModelSpec, Outcome, Recipe, TrainingFailed, models
-from orchestrator import deep as _deep  # noqa: F401 - registers the features that networks make
+from orchestrator.precompute import deep_features as _deep  # noqa: F401 - registers the features that networks make
 
 NETWORKS = [spec for spec in models().values() if spec.build is not None]
 # Networks whose training takes this file minutes; `make test` trains the others.

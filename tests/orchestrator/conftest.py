@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from blobs import blob_clips, write_blobs
 
-from mer_data.store import Store
+from mer_data.storage.store import Store
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from blobs import blob_clips, write_blobs
 
-from mer_data.store import Store
-from orchestrator.clerk import Clerk
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan
+from mer_data.storage.store import Store
+from orchestrator.experiment.plan import Plan
+from orchestrator.output.ledger import Ledger
+from orchestrator.sweep.dispatcher import Clerk
 
 pytestmark = pytest.mark.fault
 

@@ -10,9 +10,9 @@ import drivers
 import pytest
 from blobs import blob_clips, write_blobs
 
-from mer_data.store import Store
-from orchestrator import cli
-from orchestrator.ledger import Ledger
+from mer_data.storage.store import Store
+from orchestrator.cli import commands as cli
+from orchestrator.output.ledger import Ledger
 
 pytestmark = pytest.mark.fault
 

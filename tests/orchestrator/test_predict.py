@@ -15,14 +15,17 @@ from safetensors.numpy import save_file
 from workers import run_here
 
 from mer_data.problems import BadInput
-from mer_data.store import Store
+from mer_data.storage.store import Store
 from mer_models.spec import Outcome, models
-from orchestrator import checkpoints, cli, config, predict
-from orchestrator.clerk import Clerk
+from orchestrator import predict
+from orchestrator.cli import commands as cli
 from orchestrator.console import Console
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan
-from orchestrator.planning import make_plan
+from orchestrator.experiment import config
+from orchestrator.experiment.plan import Plan
+from orchestrator.experiment.planner import make_plan
+from orchestrator.output import weights as checkpoints
+from orchestrator.output.ledger import Ledger
+from orchestrator.sweep.dispatcher import Clerk
 
 EXPERIMENT = """\
 name: kept

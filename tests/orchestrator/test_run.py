@@ -17,17 +17,18 @@ from blobs import blob_clips, write_blobs
 from states import counts
 
 from mer_data.problems import BadInput
-from mer_data.store import Store
+from mer_data.storage.store import Store
 from mer_models.spec import Outcome, models
-from orchestrator import cli, leaderboard
-from orchestrator.clerk import Clerk
-from orchestrator.config import Experiment, load
+from orchestrator.cli import commands as cli
 from orchestrator.console import Advance, Console
-from orchestrator.ledger import Ledger
-from orchestrator.output import Output
-from orchestrator.plan import Plan
-from orchestrator.planning import make_plan
-from orchestrator.runtime import Resources
+from orchestrator.experiment.config import Experiment, load
+from orchestrator.experiment.plan import Plan
+from orchestrator.experiment.planner import make_plan
+from orchestrator.machines.ray_cluster import Resources
+from orchestrator.output.folder import Output
+from orchestrator.output.ledger import Ledger
+from orchestrator.report import leaderboard
+from orchestrator.sweep.dispatcher import Clerk
 
 EXPERIMENT = """\
 name: small
@@ -265,7 +266,7 @@ def test_mlflow_trouble_does_not_cost_a_result(
 def test_a_lost_worker_leaves_a_reason(ray_session: None, blob_store: Store, tmp_path: Path) -> None:
     import ray
 
-    from orchestrator.sweep import Listed, _Queue
+    from orchestrator.sweep.tune_run import Listed, _Queue
 
     plan, progress = small_plan(blob_store), Advance("folds", 6, "folds", None)
     ledger = Ledger(tmp_path / "ledger")
@@ -278,7 +279,7 @@ def test_a_lost_worker_leaves_a_reason(ray_session: None, blob_store: Store, tmp
 
 
 def test_gpus_are_asked_for_only_where_there_are_some(blob_store: Store) -> None:
-    from orchestrator.sweep import _use_gpus
+    from orchestrator.sweep.tune_run import _use_gpus
 
     plan = small_plan(blob_store)
     assert _use_gpus(plan, Resources(4, 1.0))
@@ -316,7 +317,7 @@ def test_the_clerk_refuses_results_of_another_shape(blob_store: Store, tmp_path:
 
 
 def test_inputs_reach_the_network_in_its_own_channel_order(blob_store: Store, tmp_path: Path) -> None:
-    from orchestrator.fold import _gather
+    from orchestrator.sweep.trial import _gather
 
     plan = small_plan(blob_store)
     work = Clerk(plan, tmp_path / "ledger").take(plan.jobs[0].id)
@@ -326,7 +327,7 @@ def test_inputs_reach_the_network_in_its_own_channel_order(blob_store: Store, tm
 
 
 def test_a_feature_that_changed_under_a_run_is_refused(blob_store: Store, tmp_path: Path) -> None:
-    from orchestrator.fold import _gather
+    from orchestrator.sweep.trial import _gather
 
     plan = small_plan(blob_store)
     work = Clerk(plan, tmp_path / "ledger").take(plan.jobs[0].id)

@@ -1,0 +1,1 @@
+"""Datasets and features on disk or in object storage."""

@@ -1,0 +1,1 @@
+"""A network per file: the network first, its card beside it."""

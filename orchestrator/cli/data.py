@@ -1,0 +1,203 @@
+"""`mer data`: datasets into the store, and what is there."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mer_data.imported import ApexRule
+from orchestrator.console import Console
+
+store_option = click.option(
+    "--store",
+    envvar="MER_STORE",
+    default="data/store",
+    show_default=True,
+    help="The store's folder, or its address in object storage (s3://...).",
+)
+_apex = click.option(
+    "--apex",
+    type=click.Choice(["midpoint", "spotted"]),
+    default="midpoint",
+    show_default=True,
+    help="For clips whose sheet gives no apex: the middle frame, or the frame of most motion.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+
+
+_NOTES = 10  # notes that an import prints
+
+
+@click.group()
+def data() -> None:
+    """Import, make and list datasets."""
+
+
+@data.command(name="import")
+@click.argument("format_", metavar="FORMAT")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@store_option
+@click.option("--name", help="Its name in the store. [default: the format's]")
+@_apex
+@click.option(
+    "--landmarks",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A sheet with the five points of each clip's face; its columns are in docs/features.md.",
+)
+def import_(
+    format_: str, sources: tuple[Path, ...], store: str, name: str | None, apex: ApexRule, landmarks: Path | None
+) -> None:
+    """Read a dataset into the store.
+
+    FORMAT is casme, casme2, casme_sq, casme3a, casme3c, samm, samm_lv, smic, smic_vis, smic_nir, smic_e, smic_e_vis,
+    smic_e_nir, mmew, 4dme or dfme:
+    the dataset as it is distributed, sheet and frame folders. Or what other projects hand on: offtanet, atn, htnet
+    (also the flow maps of STSTNet), dual_atme, aman.
+    """
+    from mer_data.formats import import_dataset
+    from mer_data.storage.store import Store
+
+    name = name or format_
+    console = Console()
+    imported = import_dataset(format_, sources, Store(store), name, apex, landmarks)
+    for note in imported.notes[:_NOTES]:
+        console.warn(note)
+    if len(imported.notes) > _NOTES:
+        console.warn(f"... and {len(imported.notes) - _NOTES} more notes, kept in {store}/{name}/dataset.json")
+    clips = imported.clips
+    console.say(f"{name}: {len(clips)} clips of {len({clip.subject for clip in clips})} subjects, now in {store}")
+
+
+@data.command()
+@click.argument("format_", metavar="FORMAT")
+@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--subjects", type=click.IntRange(2), help="How many people. [default: as the real dataset]")
+@click.option("--clips", type=click.IntRange(2), help="How many clips. [default: as the real dataset]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed: int) -> None:
+    """Write a synthetic dataset.
+
+    It has the layout of FORMAT, as for `mer data import`; its faces are drawn, and its motion is known. FORMAT megc2019
+    makes CASME II, SMIC and SAMM with the 442 clips of that composite.
+    """
+    from mer_data.synthetic import PROJECT_TWINS, TWINS
+    from orchestrator.twins import draw
+
+    draw(format_, dest, subjects=subjects, clips=clips, seed=seed, console=Console())
+    if format_ in {**TWINS, **PROJECT_TWINS}:
+        click.echo(f"next: mer data import {format_} {dest} --name {format_}_synthetic", err=True)
+
+
+@data.command(name="list")
+@store_option
+@_json
+def list_(store: str, as_json: bool) -> None:
+    """What the store has."""
+    document = {"datasets": _contents(store)}
+    if as_json:
+        click.echo(_dump(document))
+        return
+    rows = [
+        (
+            one["name"],
+            str(one["clips"]),
+            str(one["subjects"]),
+            ", ".join(f"{name} {count}" for name, count in one["classes"].items()),
+            ", ".join(f"{f['name']} ({f['clips']})" for f in one["features"]),
+        )
+        for one in document["datasets"]
+    ]
+    Console().table(f"Datasets in {store}", ("dataset", "clips", "subjects", "emotions", "features (clips)"), rows)
+
+
+@data.command()
+@click.argument("format_", metavar="FORMAT")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_apex
+@_json
+def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, as_json: bool) -> int:
+    """Check a dataset without importing it.
+
+    Reads it as `mer data import` does, compares its counts with the published ones, and looks at the onset and apex
+    frames of every clip.
+    """
+    from mer_data.doctor import by_kind, examine
+    from mer_data.formats import read_format
+    from mer_data.problems import BadInput
+
+    console = Console(json=as_json)
+    asked: dict[str, Any] = {"format": format_, "sources": [str(path) for path in sources]}
+    try:
+        imported = read_format(format_, sources, apex)
+    except BadInput as error:
+        # A spoiled tree can have hundreds of problems of three kinds; the kinds are what its owner has to repair.
+        for line in by_kind(error.problems):
+            click.echo(line, err=True)
+        if as_json:
+            problems = [asdict(problem) for problem in error.problems]
+            click.echo(_dump({**asked, "usable": False, "problems": problems}))
+        return 2
+    with console.progress(f"frames of {format_}", len(imported.clips), "clips") as progress:
+        findings = examine(imported, format_, progress.advance)
+    rule = ["--apex", apex] if apex != "midpoint" else []
+    following = shlex.join(["mer", "data", "import", format_, *asked["sources"], "--name", format_, *rule])
+    if as_json:
+        click.echo(_dump({**asked, "usable": True, **findings.document(), "next": following}))
+    else:
+        rows = [
+            (name, str(here), " or ".join(map(str, known)) or "-", "differs" if known and here not in known else "")
+            for name, here, known in findings.counts()
+        ]
+        console.table(format_, ("", "here", "published", ""), rows)
+        click.echo(f"source: {imported.source}")
+        for line in findings.remarks():
+            click.echo(line)
+        click.echo(f"next: {following}", err=True)
+    return 1 if findings.unreadable else 0
+
+
+@data.command()
+@click.argument("dataset")
+@click.argument("file", metavar="FILE.png", type=click.Path(dir_okay=False, path_type=Path))
+@store_option
+@click.option("--clips", type=click.IntRange(1, 200), default=12, show_default=True, help="How many rows at most.")
+def contact(dataset: str, file: Path, store: str, clips: int) -> None:
+    """Draw a contact sheet: onset, apex and features of a few clips.
+
+    The emotions of DATASET take turns, so that each has its rows.
+    """
+    from mer_data.contact_sheet import contact_sheet, save
+    from mer_data.storage.store import Store
+
+    save(contact_sheet(Store(store), dataset, clips), file)
+    Console().say(f"{dataset}: a contact sheet, now in {file}")
+
+
+def _dump(document: Any) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False)
+
+
+def _contents(root: str) -> list[dict[str, Any]]:
+    from mer_data.storage.store import Store
+
+    store = Store(root)
+    found = []
+    for name in store.names():
+        clips = store.dataset(name).clips
+        features = [store.feature(name, feature) for feature in store.features(name)]
+        found.append(
+            {
+                "name": name,
+                "clips": len(clips),
+                "subjects": len({clip.subject for clip in clips}),
+                "classes": dict(sorted(Counter(clip.emotion for clip in clips).items())),
+                "features": [{"name": f.name, "shape": list(f.shape), "clips": f.clips} for f in features],
+            }
+        )
+    return found

@@ -1,0 +1,296 @@
+"""The experiment file: one typed tree, with errors that name the line and the nearest known word."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_data.storage.remote import is_remote
+from mer_models.spec import Space
+
+_Path = tuple[str | int, ...]
+_Places = dict[_Path, str]  # where a key stands: file and line, or the --set that gave it
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _as_list(value: Any) -> Any:
+    """One thing stands for a list of it."""
+    return [value] if isinstance(value, str | int | dict) else value
+
+
+def _as_choice(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _expanded(store: str) -> str:
+    return store if is_remote(store) else str(Path(store).expanduser())
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if len({str(value) for value in values}) < len(values):
+        raise ValueError("something is given twice")
+    return values
+
+
+_Several = (BeforeValidator(_as_list), Field(min_length=1), AfterValidator(_distinct))
+
+
+class DatasetChoice(_Strict):
+    """A dataset of the store, or a union of some, and the classes it is scored with.
+
+    Attributes
+    ----------
+    name
+        Its name in the store; for a union, any name.
+    classes
+        The class scheme.
+    union
+        The datasets of the store that a union consists of.
+    clip_list
+        A published list that says which clips take part and what their classes are.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+    classes: str = "3-class"
+    union: Annotated[list[str], *_Several] | None = None
+    clip_list: str | None = None
+
+    @property
+    def members(self) -> list[str]:
+        """The datasets of the store that it consists of."""
+        return self.union or [self.name]
+
+
+class Search(_Strict):
+    """A hyper-parameter search within the training subjects of every fold.
+
+    Attributes
+    ----------
+    configurations
+        How many to try; the first is the published recipe, if the space contains it. 1 chooses only the epoch.
+    sampler
+        Optuna's: ``tpe``, ``random`` or ``gp``.
+    space
+        Per model and field of its recipe, the values to choose from: a list, or ``{low, high, log}``. Models that are
+        not named use their own.
+    seed
+        Seeds the sampler.
+    concurrent
+        A configuration is proposed when all but so many before it are finished. It is part of what the search does,
+        whatever the number of workers.
+    race
+        Stop a configuration that is significantly worse than the best one on the same folds.
+    trainings, hours
+        No further configuration is proposed when the finished ones took so many trainings, or so many hours of
+        training.
+    """
+
+    configurations: Annotated[int, Field(ge=1)] = 20
+    sampler: Literal["tpe", "random", "gp"] = "tpe"
+    space: dict[str, Space] = {}
+    seed: Annotated[int, Field(ge=0)] = 0
+    concurrent: Annotated[int, Field(ge=1)] = 2
+    race: bool = True
+    trainings: Annotated[int, Field(ge=1)] | None = None
+    hours: Annotated[float, Field(gt=0)] | None = None
+
+    def course(self) -> dict[str, Any]:
+        """What decides which configurations are proposed, whatever their number."""
+        return self.model_dump(include={"sampler", "seed", "concurrent", "race"})
+
+
+class Experiment(_Strict):
+    """Everything an experiment file can say.
+
+    Attributes
+    ----------
+    name
+        Names the default output folder, ``runs/NAME``, and the runs in MLflow.
+    store
+        The store's folder, relative to the current folder, or its address in object storage (``s3://...``);
+        ``MER_STORE`` or ``data/store`` if not given.
+    datasets
+        Names, or mappings with ``name`` and ``classes``; ``all`` takes every dataset in the store.
+    models
+        Registry names; ``all`` takes, for each dataset, every model whose features it has or can be given.
+    protocol
+        How clips become folds: ``loso`` holds out one subject in turn, ``lodo`` one source dataset of a union;
+        ``hde`` trains on one source dataset and tests on another, in every pairing.
+    recipes
+        Per model, the fields of its published recipe to change; under ``all``, those of every network.
+    seeds
+        Every job is run once per seed.
+    device
+        ``auto`` takes GPUs if the cluster has any; ``both`` also trains small networks on machines without one.
+    search
+        Choose epoch and hyper-parameters within the training subjects.
+    retries
+        How often a fold that fails by itself (a diverged loss) is tried again.
+    fold_minutes
+        A fold that takes longer is stopped and has failed.
+    weights
+        Whether to keep the weights of every fold's last epoch, in the folder ``weights`` of the output.
+    plugins
+        Python files that register models of the user's own, relative to the current folder.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    store: Annotated[str, AfterValidator(_expanded)] = Field(
+        default_factory=lambda: _expanded(os.environ.get("MER_STORE") or "data/store")
+    )
+    datasets: Annotated[list[Annotated[DatasetChoice, BeforeValidator(_as_choice)]], *_Several]
+    models: Annotated[list[str], *_Several]
+    protocol: Literal["loso", "hde", "lodo"] = "loso"
+    recipes: dict[str, dict[str, Any]] = {}
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], *_Several] = [0]
+    device: Literal["auto", "cpu", "cuda", "both"] = "auto"
+    search: Search | None = None
+    retries: Annotated[int, Field(ge=0)] = 0
+    fold_minutes: Annotated[float, Field(gt=0)] | None = None
+    weights: bool = False
+    plugins: Annotated[list[str], BeforeValidator(_as_list), AfterValidator(_distinct)] = []
+
+    @property
+    def selection(self) -> str:
+        """The selection rule of the headline: ``inner`` with a search, else ``last``."""
+        return "last" if self.search is None else "inner"
+
+    @property
+    def all_datasets(self) -> bool:
+        """Whether every dataset of the store takes part."""
+        return [choice.name for choice in self.datasets] == ["all"]
+
+    @property
+    def all_models(self) -> bool:
+        """Whether every model takes part that the datasets have features for."""
+        return self.models == ["all"]
+
+
+def presets() -> list[str]:
+    """Names of the experiment files that ship with the package."""
+    folder = resources.files("orchestrator.experiment") / "presets"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def preset(name: str, changes: Sequence[str] = ()) -> Experiment:
+    """An experiment that ships with the package, with changes as for :func:`load`."""
+    text = (resources.files("orchestrator.experiment") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    return _read(text, f"preset {name}", changes)
+
+
+def load(experiment: str, changes: Sequence[str] = ()) -> Experiment:
+    """Read an experiment file, or a preset by its name.
+
+    Parameters
+    ----------
+    experiment
+        A path, or one of :func:`presets`.
+    changes
+        ``key=value`` texts that override the file; keys are dotted (``recipes.ststnet.epochs=50``), values YAML.
+
+    Raises
+    ------
+    BadInput
+        With file and line of everything that is wrong with it.
+    """
+    if experiment in presets() and not Path(experiment).is_file():
+        return preset(experiment, changes)
+    try:
+        text = Path(experiment).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = "no such experiment file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+        raise BadInput(Problem(experiment, what, f"presets: {', '.join(presets())}")) from None
+    return _read(text, experiment, changes)
+
+
+def _read(text: str, where: str, changes: Sequence[str]) -> Experiment:
+    tree, places = _parse(text, where)
+    for change in changes:
+        _apply(tree, places, change)
+    try:
+        return Experiment.model_validate(tree)
+    except ValidationError as error:
+        raise BadInput(_explain(one, places) for one in error.errors()) from None
+
+
+def _parse(text: str, where: str) -> tuple[dict[str, Any], _Places]:
+    """The YAML document, and where each of its keys stands."""
+    places: _Places = {}
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        problems = _find_places(node, (), places, where) if node else []
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f"{where}, line {mark.line + 1}" if mark else where
+        raise BadInput(Problem(at, f"is not YAML: {getattr(error, 'problem', error)}")) from None
+    raise_all(problems)
+    if not isinstance(tree, dict):
+        raise BadInput(Problem(where, "is not a mapping of keys to values"))
+    return tree, places
+
+
+def _find_places(node: yaml.Node, path: _Path, places: _Places, where: str) -> list[Problem]:
+    places[path] = f"{where}, line {node.start_mark.line + 1}"
+    problems = []
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner, here = (*path, str(key.value)), f"{where}, line {key.start_mark.line + 1}"
+            if inner in places:
+                problems.append(Problem(here, f"{key.value!r} is given twice"))
+            problems += _find_places(value, inner, places, where)
+            places[inner] = here
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            problems += _find_places(value, (*path, index), places, where)
+    return problems
+
+
+def _apply(tree: dict[str, Any], places: _Places, change: str) -> None:
+    """Set one key from the command line, and note that it came from there."""
+    at = f"--set {change}"
+    key, equals, value = change.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise BadInput(Problem(at, "is not of the form key=value"))
+    try:
+        parsed = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise BadInput(Problem(at, "the value is not YAML")) from None
+    for part in parts[:-1]:
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            raise BadInput(Problem(at, f"{part!r} is not a mapping"))
+    tree[parts[-1]] = parsed
+    for path in [path for path in places if path[: len(parts)] == tuple(parts)]:
+        del places[path]
+    places[tuple(parts)] = at
+
+
+def _explain(error: Any, places: _Places) -> Problem:
+    path: _Path = tuple(error["loc"])
+    last, key = str(path[-1]), ".".join(map(str, path))
+    # A key that is missing, or an element of a list given in short form, has no place of its own.
+    at = next(places[path[:length]] for length in range(len(path), -1, -1) if path[:length] in places)
+    if error["type"] == "extra_forbidden":
+        owners: dict[str, type[_Strict]] = {"datasets": DatasetChoice, "search": Search}
+        owner = owners.get(str(path[0]), Experiment)
+        return Problem(at, f"unknown key {last!r}", did_you_mean(last, owner.model_fields))
+    if error["type"] == "missing":
+        return Problem(at, f"the key {last!r} is missing")
+    if error["type"] == "literal_error" and isinstance(error["input"], str):
+        fields = (Search if path[0] == "search" else Experiment).model_fields
+        known = [str(word) for word in get_args(fields[last].annotation)]
+        return Problem(at, f"{last}: {error['input']!r} is not known", did_you_mean(error["input"], known))
+    message = error["msg"].removeprefix("Value error, ")
+    return Problem(at, f"{key}: {message[0].lower()}{message[1:]}")

@@ -1,0 +1,1 @@
+"""What lies in an output folder: results, the histories of searches, weights."""

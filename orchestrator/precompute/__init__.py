@@ -1,0 +1,1 @@
+"""Features that the store lacks, computed by Ray actors."""

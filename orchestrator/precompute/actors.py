@@ -1,0 +1,217 @@
+"""Actors that compute features: a subject's missing shards together, so that frames and flow are shared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mer_data.features import FEATURES
+from mer_data.features.spec import ClipFrames
+from mer_data.frames import crop, decode
+from mer_data.problems import BadInput, Problem, raise_all
+from mer_data.schema import Clip
+from mer_data.storage.arrow_files import ArrayWriter
+from mer_data.storage.shards import Shard
+from mer_data.storage.store import Store
+from orchestrator.console import Console
+from orchestrator.precompute import deep_features as _deep  # noqa: F401 - registers its features
+
+
+@dataclass(frozen=True)
+class ClipWork:
+    """One clip, the numbers of the frames that each feature needs of it, and the frames' files by number."""
+
+    clip: Clip
+    numbers: Mapping[str, tuple[int, ...]]
+    paths: Mapping[int, Path]
+
+
+@dataclass(frozen=True)
+class SubjectWork:
+    """One subject's clips, and the shards that are wanted of them, by feature."""
+
+    address: str
+    dataset: str
+    clips: tuple[ClipWork, ...]
+    shards: Mapping[str, Shard]
+
+    @property
+    def arrays(self) -> int:
+        """How many arrays there are to compute."""
+        return len(self.clips) * len(self.shards)
+
+
+class _Reader:
+    """Reads a clip's frames, each file once, and gives features that need the same frames the same object."""
+
+    def __init__(self, work: ClipWork) -> None:
+        self._work = work
+        self._images: dict[int, npt.NDArray[np.uint8]] = {}
+        self._chosen: dict[tuple[int, ...], ClipFrames] = {}
+
+    def frames(self, feature: str) -> ClipFrames:
+        """The frames that a feature needs, cropped to the clip's face box.
+
+        Raises
+        ------
+        BadInput
+            If a frame is not an image, or the face box leaves it.
+        """
+        numbers, clip = self._work.numbers[feature], self._work.clip
+        if numbers not in self._chosen:
+            images = [self._image(number) for number in numbers]
+            landmarks = None
+            if clip.landmarks is not None:
+                corner = clip.face[:2] if clip.face else (0, 0)
+                landmarks = np.asarray(clip.landmarks, np.float32).reshape(5, 2) - np.asarray(corner, np.float32)
+            self._chosen[numbers] = ClipFrames(images, numbers, clip.onset or 0, clip.apex or 0, landmarks)
+        return self._chosen[numbers]
+
+    def _image(self, number: int) -> npt.NDArray[np.uint8]:
+        if number not in self._images:
+            path = self._work.paths[number]
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise BadInput(Problem(str(path), f"cannot be read: {error.strerror}", "give access to it")) from error
+            self._images[number] = crop(decode(data, str(path)), self._work.clip.face, str(path))
+        return self._images[number]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of one clip: how many arrays are done with, what was wrong, and why nothing can be written any more."""
+
+    arrays: int
+    problems: Sequence[Problem] = ()
+    stop: Problem | None = None
+
+
+class Extractor:
+    """Computes shards; made a Ray actor by :func:`extract`.
+
+    Its memory is one clip's frames, what its features share of them, and some megabytes of rows for each shard.
+    """
+
+    def __init__(self) -> None:
+        import cv2
+
+        # Ray limits the threads of most libraries to an actor's cores, but OpenCV takes all cores of the machine.
+        cv2.setNumThreads(1)
+        cv2.ocl.setUseOpenCL(False)
+
+    def make(self, work: SubjectWork) -> Iterator[Made]:
+        """Compute and write a subject's shards, and tell after each clip.
+
+        A shard of which some clip has no array is not written, the others are. If the store takes no more bytes, the
+        last thing told says so, and nothing half-written is left.
+        """
+        store = Store(work.address)
+        paths = {
+            feature: store.feature_folder(work.dataset, feature) / shard.file for feature, shard in work.shards.items()
+        }
+        try:
+            with ExitStack() as stack:
+                writers = {
+                    feature: stack.enter_context(ArrayWriter(path, {"key": work.shards[feature].key}))
+                    for feature, path in paths.items()
+                }
+                for one in work.clips:
+                    yield Made(len(writers), _add_clip(one, writers))
+            for feature, path in paths.items():
+                if not writers[feature].discarded:
+                    store.publish(path)
+        except OSError as error:
+            what = os.strerror(error.errno) if error.errno else str(error)
+            remedy = "make room or give access; the same command continues from here"
+            yield Made(0, (), Problem(f"store {work.address}", f"cannot be written: {what}", remedy))
+
+
+def _add_clip(one: ClipWork, writers: Mapping[str, ArrayWriter]) -> list[Problem]:
+    """Compute a clip's arrays and add them to the shards; a shard that lacks one is given up."""
+    reader, problems = _Reader(one), []
+    for feature, writer in writers.items():
+        spec = FEATURES[feature]
+        try:
+            array = spec.compute(reader.frames(feature)).astype(spec.dtype, casting="no")
+        except BadInput as error:
+            problems += [of_clip(one.clip, problem) for problem in error.problems]
+        except ValueError as error:
+            problems.append(of_clip(one.clip, Problem("", str(error), "compare its frames with the original")))
+        else:
+            if not writer.discarded:
+                writer.add(one.clip.id, array)
+            continue
+        writer.discard()
+    return problems
+
+
+def of_clip(clip: Clip, problem: Problem) -> Problem:
+    """The same problem, with the clip's name before its place."""
+    where = f"clip {clip.id}, {problem.where}" if problem.where else f"clip {clip.id}"
+    return Problem(where, problem.what, problem.remedy)
+
+
+def extract(missing: Sequence[SubjectWork], workers: int, title: str, console: Console) -> None:
+    """Compute shards with a pool of actors, one per core.
+
+    Raises
+    ------
+    BadInput
+        With every clip that has no array for some feature, when all else is done; or at once if the store cannot be
+        written.
+    """
+    import ray  # only here: when nothing is missing, the command should not wait for it
+
+    actor = ray.remote(num_cpus=1, max_restarts=2, max_task_retries=2)(Extractor)
+    fair = sum(one.arrays for one in missing) / workers
+    # Big ones first, so that no actor is left alone with one at the end.
+    jobs = sorted((job for one in missing for job in pieces(one, fair)), key=lambda one: -one.arrays)
+    waiting = iter(jobs)
+    running: dict[Any, Any] = {}
+
+    def start(handle: Any) -> None:
+        job = next(waiting, None)
+        if job is not None:
+            running[handle.make.options(num_returns="streaming").remote(job)] = handle
+
+    actors: list[Any] = [actor.remote() for _ in range(min(workers, len(jobs)))]
+    for handle in actors:
+        start(handle)
+    problems: dict[str, Problem] = {}
+    unit = "clips" if len({feature for one in jobs for feature in one.shards}) == 1 else "clips × features"
+    with console.progress(title, sum(one.arrays for one in jobs), unit) as progress:
+        while running:
+            told: Any = ray.wait(list(running), num_returns=1)[0][0]
+            try:
+                made: Made = ray.get(next(told))
+            except StopIteration:
+                start(running.pop(told))
+                continue
+            if made.stop:
+                # Before this process ends: Ray would add lines of its own about tasks that lost their owner.
+                for handle in actors:
+                    ray.kill(handle)
+                ray.wait(list(running), num_returns=len(running), timeout=10)
+                raise BadInput(made.stop)
+            problems |= {str(problem): problem for problem in made.problems}
+            progress.advance(made.arrays)
+    raise_all(problems[text] for text in sorted(problems))
+
+
+def pieces(work: SubjectWork, fair: float) -> list[SubjectWork]:
+    """Halve a subject's features until no piece is more than one actor's share: its clips must stay in one shard."""
+    if work.arrays <= fair or len(work.shards) == 1:
+        return [work]
+    shards = list(work.shards.items())
+    middle = len(shards) // 2
+    return [
+        piece for half in (shards[:middle], shards[middle:]) for piece in pieces(replace(work, shards=dict(half)), fair)
+    ]

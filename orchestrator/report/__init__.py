@@ -1,0 +1,1 @@
+"""The ledger joined with labels: predictions, the leaderboard, tables, MLflow."""

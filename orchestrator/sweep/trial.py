@@ -1,0 +1,206 @@
+"""One job as a Ray Tune trial: take the work, train, give the logits to the clerk."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import ray
+from ray import tune
+
+from mer_data.problems import BadInput, Problem
+from mer_data.storage.shards import Feature, LazyRows
+from mer_data.storage.store import Store
+from mer_models.spec import RESIDENT_BYTES, Arrays, FoldArrays, InputSpec, ModelSpec, Rows, TrainingFailed, models
+from orchestrator.experiment import user_models as plugins
+from orchestrator.machines.ray_cluster import unlike, what_runs
+from orchestrator.sweep.dispatcher import Work
+
+_PAUSE = 10.0  # seconds; a machine that trains nothing must not take one fold after the other
+
+
+class Unfit(RuntimeError):  # noqa: N818 - the worker is unfit, not the fold
+    """Raised by a worker that cannot train as the driver wants: its fold goes to another one."""
+
+
+class FoldTrainable(tune.Trainable):
+    """Trains one fold in one step. Ray Tune reuses the process for the next job through :meth:`reset_config`.
+
+    The trial's configuration holds a job id and nothing else; Tune carries only the seconds back.
+    """
+
+    _unfit: Problem | None = None
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        clerk: Any = None,
+        fold_minutes: float | None = None,
+        driver_runs: dict[str, str] | None = None,
+    ) -> None:
+        """Prepare a worker process; called once per process."""
+        import torch
+
+        # A fold has one core, and sums in the same order however many folds run beside it.
+        torch.set_num_threads(1)
+        _keep_freed_memory()
+        self._clerk, self._fold_minutes = clerk, fold_minutes
+        if driver_runs is not None:  # the machine may have joined after the driver had looked
+            self._unfit = unlike(platform.node(), what_runs(), driver_runs)
+        self._device = "cuda" if ray.get_gpu_ids() else "cpu"
+        if self._device == "cuda" and not torch.cuda.is_available():
+            what = f"has a GPU that PyTorch {torch.__version__} cannot use"
+            remedy = "install a PyTorch for its driver (`nvidia-smi` names it), or set device: cpu"
+            self._unfit = Problem(f"machine {platform.node()}", what, remedy)
+        elif self._device == "cuda":
+            # A fold that needs more than its share of the GPU fails, not those beside it; it gets a larger share then.
+            share = float(ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0))
+            torch.cuda.set_per_process_memory_fraction(min(share, 1.0))
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next job. Nothing of the last one is kept: its tensors were local to :meth:`step`."""
+        self._job_id: str = new_config["job"]
+        if self._device == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train the fold. A failure of training itself is a result; only a lost worker makes Tune try again."""
+        import torch
+
+        if self._unfit is not None:
+            ray.get(self._clerk.refuse.remote(self._job_id, str(self._unfit)))
+            time.sleep(_PAUSE)
+            raise Unfit(str(self._unfit))  # for Tune a lost worker: it starts the fold in another one
+        seconds, memory = 0.0, False
+        try:
+            with self._watched():
+                seconds = self._train()
+        except torch.cuda.OutOfMemoryError as error:
+            memory = True
+            ray.get(self._clerk.fail.remote(self._job_id, f"the GPU's memory was too small: {error}"))
+        except Exception as error:
+            told = isinstance(error, TrainingFailed | BadInput)
+            reason = str(error) if told else traceback.format_exc(limit=8)
+            ray.get(self._clerk.fail.remote(self._job_id, reason))
+            if "CUDA" in reason:
+                raise  # a broken CUDA context needs a fresh process
+        return {"seconds": seconds, "memory": memory, "done": True}
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """End this process if the fold takes too long: what hangs cannot be asked to stop."""
+        if self._fold_minutes is None:
+            yield
+            return
+
+        def end() -> None:
+            reason = f"took longer than {self._fold_minutes:g} minutes (fold_minutes)"
+            ray.get(self._clerk.give_up.remote(self._job_id, reason))
+            os._exit(1)
+
+        timer = threading.Timer(60 * self._fold_minutes, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _train(self) -> float:
+        work: Work | None = ray.get(self._clerk.take.remote(self._job_id))
+        if work is None:  # done, or its time was up, in another process, which has told so
+            return 0.0
+        spec = replace(_find_model(work), inputs=work.inputs)
+        start = time.perf_counter()
+        arrays = FoldArrays(
+            train=_gather(work, spec.inputs, work.train_ids),
+            labels=work.labels,
+            test=_gather(work, spec.inputs, work.test_ids),
+            test_clips=len(work.test_ids),
+            classes=work.classes,
+            keep_state=work.keep_weights and spec.build is not None,
+        )
+        outcome = spec.fit(spec, arrays, work.recipe, work.random_state, self._device)
+        seconds = time.perf_counter() - start
+        if arrays.keep_state and outcome.state is None:
+            raise TrainingFailed("its training function gives no weights (Outcome.state), so none can be kept")
+        device, environment = _environment(self._device)
+        ray.get(self._clerk.commit.remote(work.job_id, outcome, seconds, device, environment))
+        return seconds
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing to save: a fold that is lost is run again."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing to load."""
+
+
+def _find_model(work: Work) -> ModelSpec:
+    """The model of a job, also when it comes from a file of the user's that this machine does not have."""
+    plugins.use(work.plugins)
+    if work.model not in models():
+        remedy = "install the package that brings it on every machine"
+        raise BadInput(Problem(f"model {work.model}", f"is not known on {platform.node()}", remedy))
+    return models()[work.model]
+
+
+def _gather(work: Work, inputs: tuple[InputSpec, ...], clip_ids: tuple[str, ...]) -> Arrays:
+    """The model's inputs for some clips: its channels of its features, in its order.
+
+    What fits well into memory is copied into one array now; the rest stays in the mapped files.
+    """
+    arrays: list[Rows] = []
+    for one in inputs:
+        members = [_open(work.store, name, one.feature, key) for name, key in work.feature_keys[one.feature].items()]
+        lazy = LazyRows(members, clip_ids, [members[0].channels.index(channel) for channel in one.channels])
+        arrays.append(lazy if lazy.nbytes > RESIDENT_BYTES else np.asarray(lazy))
+    return tuple(arrays)
+
+
+@lru_cache(maxsize=32)
+def _open(store: str, dataset: str, name: str, key: str) -> Feature:
+    """A feature stays mapped in a worker from job to job."""
+    feature = Store(store).feature(dataset, name)
+    if feature.key != key:
+        what = f"{name} has changed in the store since this run was planned"
+        raise BadInput(Problem(f"dataset {dataset}", what, "run the same command again"))
+    return feature
+
+
+@lru_cache(maxsize=2)
+def _environment(device: str) -> tuple[str, dict[str, str]]:
+    import numpy
+    import torch
+
+    name = torch.cuda.get_device_name() if device == "cuda" else f"cpu {platform.machine()}"
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
+    return name, versions
+
+
+def _keep_freed_memory() -> None:
+    """Ask the C library to keep freed memory instead of returning it to the system after every operation.
+
+    Training a small network allocates the same few tensors of some megabytes in every step; fetching them anew from
+    the system costs a quarter of the time. Only glibc has these settings (3: M_MMAP_THRESHOLD, 1: M_TRIM_THRESHOLD,
+    as negative numbers).
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    for setting in (-3, -1):
+        mallopt(setting, 1 << 30)

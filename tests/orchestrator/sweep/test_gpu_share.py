@@ -1,0 +1,151 @@
+"""GPU shares: measured once, remembered, few values; without an answer what the model declares. No GPU is needed."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mer_data.storage.store import Store
+from mer_models.spec import TrainingFailed, models
+from orchestrator.console import Console
+from orchestrator.experiment.config import Experiment
+from orchestrator.experiment.plan import Plan
+from orchestrator.experiment.planner import make_plan
+from orchestrator.sweep.gpu_share import Ask, Measured, Probe, Shares, measure_shares, random_fold
+
+GIB = 1 << 30
+
+
+def plan(store: Store, **changes: object) -> Plan:
+    keys = {"name": "t", "datasets": ["blobs"], "models": ["majority", "ststnet"], **changes}
+    return make_plan(Experiment.model_validate(keys), store)
+
+
+def answering(answer: Callable[[Probe], Measured | None]) -> tuple[Ask, list[Probe]]:
+    """A cluster's GPUs that answer so, and the list of what they were asked."""
+    asked: list[Probe] = []
+
+    def ask(probes: Sequence[Probe]) -> list[Measured | None]:
+        asked.extend(probes)
+        return [answer(probe) for probe in probes]
+
+    return ask, asked
+
+
+def a_quarter(probe: Probe) -> Measured:
+    return Measured("Test GPU", 10 * GIB, 2 * GIB)
+
+
+def shares_of(plan: Plan, shares: Shares) -> dict[str, float]:
+    return {job.model: shares(job) for job in plan.jobs}
+
+
+@pytest.mark.parametrize(
+    ("peak", "share"),
+    [(0.04, 1 / 16), (0.053, 1 / 8), (0.104, 1 / 8), (0.2, 1 / 4), (0.41, 1 / 2), (0.42, 1.0), (0.9, 1.0)],
+)
+def test_a_share_is_one_of_a_few_and_a_fifth_larger_than_the_peak(peak: float, share: float) -> None:
+    assert Measured("Test GPU", 1000, round(1000 * peak)).share == share
+
+
+def test_only_models_that_may_use_a_gpu_are_measured_and_in_a_fold_of_full_size(
+    blob_store: Store, tmp_path: Path
+) -> None:
+    whole = plan(blob_store)
+    ask, asked = answering(a_quarter)
+    shares = measure_shares(whole, tmp_path, Console(), ask, "T4")
+    assert shares_of(whole, shares) == {"majority": 0.0, "ststnet": 0.25}
+    (probe,) = asked
+    folds = whole.folds["blobs"].values()
+    assert probe.model == "ststnet"
+    assert probe.recipe == replace(models()["ststnet"].recipe, epochs=1, keep_every=1)
+    assert probe.trained == max(len(fold.train_ids) for fold in folds)
+    assert probe.tested == max(len(fold.test_ids) for fold in folds)
+
+
+def test_what_was_measured_is_remembered_by_gpu_and_recipe(blob_store: Store, tmp_path: Path) -> None:
+    first, (ask, asked) = plan(blob_store), answering(a_quarter)
+    measure_shares(first, tmp_path, Console(), ask, "T4")
+    (record,) = json.loads((tmp_path / "gpu.json").read_text()).values()
+    assert record["gpu"] == "Test GPU"
+    assert (record["model"], record["batch_size"]) == ("ststnet", first.recipes["ststnet"].batch_size)
+    for kinds in ("T4", ""):  # a growing cluster has no GPU at its start
+        assert shares_of(first, measure_shares(first, tmp_path, Console(), ask, kinds))["ststnet"] == 0.25
+    assert len(asked) == 1
+    measure_shares(first, tmp_path, Console(), ask, "A100")
+    assert len(asked) == 2
+    # How long one trains decides nothing; how large the batches are does.
+    measure_shares(plan(blob_store, recipes={"ststnet": {"epochs": 5}}), tmp_path, Console(), ask, "T4")
+    assert len(asked) == 2
+    measure_shares(plan(blob_store, recipes={"ststnet": {"batch_size": 128}}), tmp_path, Console(), ask, "T4")
+    assert len(asked) == 3
+    (tmp_path / "gpu.json").write_text("{")
+    measure_shares(first, tmp_path, Console(), ask, "T4")
+    assert len(asked) == 4
+
+
+def test_without_an_answer_the_declared_share_stands_and_is_asked_for_again(
+    blob_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, (ask, asked) = plan(blob_store), answering(lambda probe: None)
+    for _ in range(2):
+        shares = measure_shares(whole, tmp_path, Console(), ask, "T4")
+        assert shares_of(whole, shares)["ststnet"] == models()["ststnet"].gpu_share
+    assert len(asked) == 2
+    assert "ststnet: could not be measured" in capsys.readouterr().err
+
+
+def test_a_search_takes_the_share_of_the_next_larger_batch(blob_store: Store, tmp_path: Path) -> None:
+    search = {"configurations": 2, "space": {"ststnet": {"batch_size": [8, 64]}}}
+    searched = plan(blob_store, models=["ststnet"], search=search)
+    ask, asked = answering(lambda probe: Measured("Test GPU", 64, probe.recipe.batch_size // 2))
+    shares = measure_shares(searched, tmp_path, Console(), ask, "T4")
+    assert sorted(probe.recipe.batch_size for probe in asked) == [8, 64]
+    (study,) = searched.studies
+    held_out = next(iter(searched.folds["blobs"]))
+    by_batch = {
+        size: shares(searched.final_job(study, replace(study.recipe, batch_size=size), held_out))
+        for size in (8, 16, 64, 65)
+    }
+    assert by_batch == {8: 1 / 8, 16: 1.0, 64: 1.0, 65: models()["ststnet"].gpu_share}
+
+
+def test_oversampled_folds_count_their_duplicates(blob_store: Store, tmp_path: Path) -> None:
+    ask, asked = answering(a_quarter)
+    for balance in ("none", "oversample"):
+        measure_shares(plan(blob_store, recipes={"ststnet": {"balance": balance}}), tmp_path, Console(), ask, "T4")
+    assert asked[1].trained % asked[1].classes == 0
+    assert asked[1].trained >= asked[0].trained
+
+
+def test_a_random_fold_is_one_that_the_network_trains_on(blob_store: Store, tmp_path: Path) -> None:
+    ask, asked = answering(a_quarter)
+    measure_shares(plan(blob_store), tmp_path, Console(), ask, "T4")
+    fold = random_fold(asked[0])
+    assert fold.train[0].shape == (asked[0].trained, 3, 28, 28)
+    assert np.asarray(fold.train[0]).std() > 0
+    spec = models()["ststnet"]
+    try:
+        outcome = spec.fit(spec, fold, asked[0].recipe, 0, "cpu")
+    except TrainingFailed:
+        pytest.fail("random clips break the training")
+    assert outcome.logits.shape == (1, asked[0].tested, 3)
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_answers_with_more_than_cuda_itself_takes(blob_store: Store, tmp_path: Path) -> None:
+    import torch
+
+    from orchestrator.sweep.gpu_share import measure
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    ask, asked = answering(a_quarter)
+    measure_shares(plan(blob_store), tmp_path, Console(), ask, "T4")
+    found = measure(asked[0])
+    assert 0 < found.peak < found.total
+    assert found.peak > 50 << 20
+    assert found.gpu
