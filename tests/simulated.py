@@ -9,9 +9,9 @@ from mer_models.spec import Outcome
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.output.ledger import Ledger
-from orchestrator.output.search_history import Course
-from orchestrator.search.study import StudyRun, Trained, optuna_storage
-from orchestrator.sweep.dispatcher import Clerk
+from orchestrator.output.search_history import SearchHistory
+from orchestrator.search.study import StudyDriver, Trained, optuna_storage
+from orchestrator.sweep.dispatcher import Dispatcher
 
 SPACE = {"ststnet": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "batch_size": [16, 32]}}
 RECIPE = {"ststnet": {"epochs": 4, "lr": 1e-4, "batch_size": 16}}
@@ -31,7 +31,7 @@ def experiment(**search: object) -> Experiment:
 
 def learner(plan: Plan, job: Job) -> Outcome:
     """Answers that are the better the nearer the learning rate is to 0.01, and best after epoch 3."""
-    recipe, fold, cohort = plan.recipe(job), plan.fold(job), plan.cohorts[job.dataset]
+    recipe, fold, cohort = plan.recipe(job), plan.fold(job), plan.datasets[job.dataset].cohort
     true = np.array([cohort.classes.index(cohort.label_of[clip_id]) for clip_id in fold.test_ids])
     epochs = tuple(recipe.kept_epochs())
     skill = np.array([2.5 - abs(np.log10(recipe.lr / 0.01)) - 0.3 * abs(epoch - 3) for epoch in epochs])
@@ -44,10 +44,10 @@ def simulate(
 ) -> int:
     """Run a plan's studies with so many workers, whose jobs end in a random order; returns how many jobs it trained."""
     ledger = Ledger(out / "ledger")
-    clerk, random = Clerk(plan, ledger.root), np.random.default_rng(order)
+    dispatcher, random = Dispatcher(plan, ledger.root), np.random.default_rng(order)
     trained, storage = Trained(plan, ledger), optuna_storage(out)
-    runs = [StudyRun(plan, study, trained, out, storage) for study in plan.studies]
-    busy: list[tuple[StudyRun, Job]] = []
+    runs = [StudyDriver(plan, study, trained, out, storage) for study in plan.studies]
+    busy: list[tuple[StudyDriver, Job]] = []
     count = 0
     while True:
         while len(busy) < workers:
@@ -61,15 +61,15 @@ def simulate(
         if count == stop:
             raise Stopped
         run, job = busy.pop(int(random.integers(len(busy))))
-        clerk.offer(job)
+        dispatcher.offer(job)
         try:
-            clerk.commit(job.id, learn(plan, job), 1.0, "cpu", {})
+            dispatcher.commit(job.id, learn(plan, job), 1.0, "cpu", {})
             run.finish(job, None)
         except ArithmeticError as error:
-            clerk.fail(job.id, str(error))
+            dispatcher.fail(job.id, str(error))
             run.finish(job, str(error))
         count += 1
 
 
-def course(plan: Plan, out: Path) -> Course:
-    return Course.load(out, plan, plan.studies[0])
+def history(plan: Plan, out: Path) -> SearchHistory:
+    return SearchHistory.load(out, plan, plan.studies[0])

@@ -104,7 +104,7 @@ class Search(_Strict):
     trainings: Annotated[int, Field(ge=1)] | None = None
     hours: Annotated[float, Field(gt=0)] | None = None
 
-    def course(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """What decides which configurations are proposed, whatever their number."""
         return self.model_dump(include={"sampler", "seed", "concurrent", "race"})
 

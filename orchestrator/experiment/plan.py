@@ -14,8 +14,8 @@ from mer_data.hashing import digest
 from mer_data.protocols import Fold
 from mer_models.plugins import ModelFile
 from mer_models.spec import InputSpec, Recipe, Space
+from orchestrator.experiment.cohort import Cohort
 from orchestrator.experiment.config import Search
-from orchestrator.experiment.resolve import Cohort
 
 _ID_LETTERS = 20
 # Raised when the meaning of a job changes in a way that no other part of its id shows.
@@ -60,7 +60,7 @@ class Study:
     Attributes
     ----------
     name
-        Of its files and of its Optuna study; holds a hash of all that decides its course.
+        Of its files and of its Optuna study; holds a hash of all that decides its history.
     model, dataset, seed
         What is searched.
     recipe
@@ -81,6 +81,59 @@ class Study:
 
 
 @dataclass(frozen=True)
+class PlannedDataset:
+    """What a plan holds of a dataset.
+
+    Attributes
+    ----------
+    cohort
+        Clips, classes, subjects.
+    folds
+        By what is held out.
+    validation
+        For searches, by seed and by what is held out: the training clips to validate on.
+    inputs
+        By model: what it eats.
+    model_keys
+        By model: hash of its code and of the features it eats.
+    feature_keys
+        By feature, then by dataset of the store: the key of the bytes this plan was made for.
+    """
+
+    cohort: Cohort
+    folds: Mapping[str, Fold]
+    validation: Mapping[int, Mapping[str, tuple[str, ...]]]
+    inputs: Mapping[str, tuple[InputSpec, ...]]
+    model_keys: Mapping[str, str]
+    feature_keys: Mapping[str, Mapping[str, str]]
+
+    def inner_fold(self, held_out: str, seed: int) -> Fold:
+        """A fold without its validation subjects in training; they are answered for, then the test clips."""
+        fold, validation = self.folds[held_out], self.validation[seed][held_out]
+        validating = frozenset(validation)
+        train = tuple(clip_id for clip_id in fold.train_ids if clip_id not in validating)
+        return Fold(fold.protocol, fold.held_out, train, (*validation, *fold.test_ids))
+
+    def fold_key(self, held_out: str, seed: int | None) -> str:
+        """Hash of a fold, or with a seed of its inner division; of the classes, only those of training clips count."""
+        return self._fold_keys[held_out, seed]
+
+    @cached_property
+    def _fold_keys(self) -> Mapping[tuple[str, int | None], str]:
+        # What models share is hashed once per fold: hashing is what planning costs.
+        keys: dict[tuple[str, int | None], str] = {}
+        for held_out, fold in self.folds.items():
+            keys[held_out, None] = self._key(fold)
+            keys |= {(held_out, seed): self._key(self.inner_fold(held_out, seed)) for seed in self.validation}
+        return keys
+
+    def _key(self, fold: Fold) -> str:
+        cohort = self.cohort
+        trained = [[clip_id, cohort.label_of[clip_id]] for clip_id in fold.train_ids]
+        return digest([cohort.dataset, cohort.classes, trained, fold.test_ids])
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that is needed to run an experiment and to score it.
 
@@ -88,27 +141,17 @@ class Plan:
     ----------
     name, protocol, rule, store, device
         From the experiment.
-    cohorts
-        By dataset name.
-    folds
-        By dataset name, then by what is held out.
-    validation
-        By dataset name, seed and what is held out: the training clips that a search validates on.
+    datasets
+        By name.
     recipes
-        The recipe of each model.
-    inputs
-        By dataset name and model: what the model eats there.
+        By model name: the training settings of this experiment.
     codes
-        The digest of each model's code.
-    model_keys
-        By dataset name and model: hash of the model's code and what it eats there.
-    feature_keys
-        By dataset name, feature name and member: the key of the bytes the plan was made for.
+        By model name: the digest of the model's code.
     jobs
         Those known beforehand, in the order they run: all folds of a model on a dataset together.
     studies
         Their jobs follow from what they find.
-    plugins
+    model_files
         The experiment's model files, with their text: workers run them on other machines.
     weights
         Whether the weights of each fold are kept. They are no part of a job's id.
@@ -119,17 +162,12 @@ class Plan:
     rule: str
     store: str
     device: str
-    cohorts: Mapping[str, Cohort]
-    folds: Mapping[str, Mapping[str, Fold]]
-    validation: Mapping[str, Mapping[int, Mapping[str, tuple[str, ...]]]]
+    datasets: Mapping[str, PlannedDataset]
     recipes: Mapping[str, Recipe]
-    inputs: Mapping[str, Mapping[str, tuple[InputSpec, ...]]]
     codes: Mapping[str, str]
-    model_keys: Mapping[str, Mapping[str, str]]
-    feature_keys: Mapping[str, Mapping[str, Mapping[str, str]]]
     jobs: tuple[Job, ...]
     studies: tuple[Study, ...]
-    plugins: tuple[ModelFile, ...]
+    model_files: tuple[ModelFile, ...]
     weights: bool
 
     @cached_property
@@ -147,16 +185,12 @@ class Plan:
 
     def fold(self, job: Job) -> Fold:
         """The clips a job is trained on, and those it answers for."""
-        if job.inner:
-            return self._inner_fold(job.dataset, job.seed, job.held_out)
-        return self.folds[job.dataset][job.held_out]
-
-    def _inner_fold(self, dataset: str, seed: int, held_out: str) -> Fold:
-        return _inner(self.folds[dataset][held_out], self.validation[dataset][seed][held_out])
+        planned = self.datasets[job.dataset]
+        return planned.inner_fold(job.held_out, job.seed) if job.inner else planned.folds[job.held_out]
 
     def validates(self, job: Job) -> tuple[str, ...]:
         """The clips that a job of a search validates on."""
-        return self.validation[job.dataset][job.seed][job.held_out]
+        return self.datasets[job.dataset].validation[job.seed][job.held_out]
 
     def search_job(self, study: Study, recipe: Recipe, held_out: str) -> Job:
         """The job that tries a configuration on the inner division of a fold."""
@@ -167,6 +201,7 @@ class Plan:
         return self._job_of(study, recipe, held_out, inner=False)
 
     def _job_of(self, study: Study, recipe: Recipe, held_out: str, *, inner: bool) -> Job:
+        planned = self.datasets[study.dataset]
         job = make_job(
             self.protocol,
             study.model,
@@ -174,26 +209,10 @@ class Plan:
             held_out,
             study.seed,
             recipe.changes(study.recipe),
-            recipe_key(self.model_keys[study.dataset][study.model], recipe),
-            self.key_of_fold(study.dataset, held_out, study.seed if inner else None),
+            recipe_key(planned.model_keys[study.model], recipe),
+            planned.fold_key(held_out, study.seed if inner else None),
         )
         return replace(job, recipe=recipe, inner=inner)
-
-    def key_of_fold(self, dataset: str, held_out: str, seed: int | None) -> str:
-        """Hash of a fold's clips and training classes; with a seed, of its inner division."""
-        return self._fold_keys[dataset, seed, held_out]
-
-    @cached_property
-    def _fold_keys(self) -> Mapping[tuple[str, int | None, str], str]:
-        """By dataset, seed of the inner division if it is one, and what is held out."""
-        keys: dict[tuple[str, int | None, str], str] = {}
-        for dataset, folds in self.folds.items():
-            cohort = self.cohorts[dataset]
-            keys |= {(dataset, None, held_out): fold_key(fold, cohort) for held_out, fold in folds.items()}
-            for seed in self.validation.get(dataset, {}):
-                for held_out in folds:
-                    keys[dataset, seed, held_out] = fold_key(self._inner_fold(dataset, seed, held_out), cohort)
-        return keys
 
     def save(self, path: Path) -> None:
         """Write the plan as one JSON document."""
@@ -220,7 +239,10 @@ class Plan:
 def make_job(
     protocol: str, model: str, dataset: str, held_out: str, seed: int, changes: str, of_recipe: str, of_fold: str
 ) -> Job:
-    """A job with its id and random state; `of_recipe` and `of_fold` are what the functions below give."""
+    """A job with its id and random state.
+
+    `of_recipe` is what :func:`recipe_key` gives, `of_fold` what :meth:`PlannedDataset.fold_key` gives.
+    """
     chance = [model, protocol, held_out, of_fold, seed]
     job_id = digest([of_recipe, *chance])[:_ID_LETTERS]
     return Job(job_id, model, dataset, held_out, changes, seed, int(digest(chance)[:15], 16))
@@ -229,16 +251,3 @@ def make_job(
 def recipe_key(model_key: str, recipe: Recipe) -> str:
     """Hash of a model and its training settings."""
     return digest([model_key, vars(recipe)])  # not asdict, whose deep copies took most of the time of making a job
-
-
-def fold_key(fold: Fold, cohort: Cohort) -> str:
-    """Hash of a fold: its training clips with their classes, the others without."""
-    trained = [[clip_id, cohort.label_of[clip_id]] for clip_id in fold.train_ids]
-    return digest([cohort.dataset, cohort.classes, trained, fold.test_ids])
-
-
-def _inner(fold: Fold, validation: tuple[str, ...]) -> Fold:
-    """A fold without its validation subjects in training; they are answered for, then the test clips."""
-    out = frozenset(validation)
-    train = tuple(clip_id for clip_id in fold.train_ids if clip_id not in out)
-    return Fold(fold.protocol, fold.held_out, train, (*validation, *fold.test_ids))

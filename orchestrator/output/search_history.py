@@ -1,4 +1,4 @@
-"""The course of a search as it is written beside the ledger: what was tried, how far it got, what was chosen."""
+"""The history of a search as it is written beside the ledger: what was tried, how far it got, what was chosen."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from orchestrator.score.validation import Choice
 
 _REMEDY = "delete it and run the same command again"
 Limits = tuple[int, int | None, float | None]
-State = Literal["running", "complete", "pruned", "failed"]
+RaceState = Literal["running", "complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedConfiguration:
     """A configuration.
 
     Attributes
@@ -38,15 +38,15 @@ class Tried:
 
     number: int
     params: Mapping[str, Any]
-    state: State
+    state: RaceState
     folds: int
     inner_uf1: float | None
     reason: str
 
 
 @dataclass(frozen=True)
-class Course:
-    """A study's course so far.
+class SearchHistory:
+    """A study's history so far.
 
     Attributes
     ----------
@@ -63,18 +63,18 @@ class Course:
     """
 
     folds: tuple[str, ...]
-    configurations: tuple[Tried, ...]
+    configurations: tuple[TriedConfiguration, ...]
     ended: bool
     chosen: Mapping[str, Choice] | None
     limits: Limits
 
     def save(self, out: Path, study: Study) -> None:
         """Write it aside and rename it."""
-        write_json(_path(out, study), TypeAdapter(Course).dump_python(self, mode="json"))
+        write_json(_path(out, study), TypeAdapter(SearchHistory).dump_python(self, mode="json"))
 
     @staticmethod
-    def load(out: Path, plan: Plan, study: Study) -> Course:
-        """Read what :meth:`save` wrote; a study that has not begun has an empty course.
+    def load(out: Path, plan: Plan, study: Study) -> SearchHistory:
+        """Read what :meth:`save` wrote; a study that has not begun has an empty history.
 
         Raises
         ------
@@ -83,16 +83,18 @@ class Course:
         """
         path = _path(out, study)
         if not path.exists():
-            return Course(tuple(plan.folds[study.dataset]), (), ended=False, chosen=None, limits=limits(study))
-        course: Course = read(path, lambda: TypeAdapter(Course).validate_json(path.read_bytes()), _REMEDY)
+            folds = tuple(plan.datasets[study.dataset].folds)
+            return SearchHistory(folds, (), ended=False, chosen=None, limits=limits(study))
+        adapter: TypeAdapter[SearchHistory] = TypeAdapter(SearchHistory)
+        history: SearchHistory = read(path, lambda: adapter.validate_json(path.read_bytes()), _REMEDY)
         # What was chosen by other limits is not what this search chooses.
-        return course if course.limits == limits(study) else replace(course, ended=False, chosen=None)
+        return history if history.limits == limits(study) else replace(history, ended=False, chosen=None)
 
     def unproposed(self, study: Study) -> int:
         """How many configurations may still be proposed."""
         return 0 if self.ended else max(study.search.configurations - len(self.configurations), 0)
 
-    def jobs(self, plan: Plan, study: Study, one: Tried) -> list[Job]:
+    def jobs(self, plan: Plan, study: Study, one: TriedConfiguration) -> list[Job]:
         """A configuration's job for each fold, in the order of the race."""
         recipe = replace(study.recipe, **one.params)
         return [plan.search_job(study, recipe, held_out) for held_out in self.folds]
@@ -116,15 +118,15 @@ def final_jobs(plan: Plan, study: Study, chosen: Mapping[str, Choice]) -> list[J
     return jobs
 
 
-def courses(plan: Plan, out: Path) -> Sequence[tuple[Study, Course]]:
-    """Every study of a plan with its course.
+def histories(plan: Plan, out: Path) -> Sequence[tuple[Study, SearchHistory]]:
+    """Every study of a plan with its history.
 
     Raises
     ------
     BadInput
         If a file is damaged.
     """
-    return [(study, Course.load(out, plan, study)) for study in plan.studies]
+    return [(study, SearchHistory.load(out, plan, study)) for study in plan.studies]
 
 
 def _path(out: Path, study: Study) -> Path:
@@ -137,6 +139,6 @@ def table_jobs(plan: Plan, out: Path) -> list[Job]:
     Raises
     ------
     BadInput
-        If the course of a search is damaged.
+        If the history of a search is damaged.
     """
-    return [*plan.jobs, *(job for study, course in courses(plan, out) for job in course.finals(plan, study))]
+    return [*plan.jobs, *(job for study, history in histories(plan, out) for job in history.finals(plan, study))]

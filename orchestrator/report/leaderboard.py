@@ -10,8 +10,8 @@ import numpy as np
 from mer_data.problems import BadInput, Problem, did_you_mean
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.output.ledger import Ledger
-from orchestrator.output.search_history import courses
-from orchestrator.report.predictions import Scored
+from orchestrator.output.search_history import histories
+from orchestrator.report.predictions import CellPredictions
 from orchestrator.score import metrics
 from orchestrator.score.bias_correction import corrected
 from orchestrator.score.bootstrap import interval
@@ -45,21 +45,21 @@ def status(plan: Plan, ledger: Ledger) -> dict[str, Any]:
     reasons |= dict.fromkeys(conflicts, f"two different results, see {ledger.root / 'conflicts'}")
     needed, known, searched = list(plan.jobs), {job.id for job in plan.jobs}, set()
     later, avoided, hopeless = 0, 0, 0  # hopeless: held out, but no configuration could be chosen
-    for study, course in courses(plan, ledger.root.parent):
-        folds = len(course.folds)
-        for one in course.configurations:
-            jobs = course.jobs(plan, study, one)
+    for study, history in histories(plan, ledger.root.parent):
+        folds = len(history.folds)
+        for one in history.configurations:
+            jobs = history.jobs(plan, study, one)
             known |= {job.id for job in jobs}
             raced = jobs if one.state == "running" else jobs[: one.folds + (one.state == "failed")]
             needed += raced
             searched |= {job.id for job in raced}
             avoided += folds - len(raced)
-        finals = course.finals(plan, study)
+        finals = history.finals(plan, study)
         needed += finals
         known |= {job.id for job in finals}
-        later += course.unproposed(study) * folds + (folds if course.chosen is None else 0)
-        hopeless += folds - len(finals) if course.chosen is not None else 0
-        avoided += 0 if not course.ended else (study.search.configurations - len(course.configurations)) * folds
+        later += history.unproposed(study) * folds + (folds if history.chosen is None else 0)
+        hopeless += folds - len(finals) if history.chosen is not None else 0
+        avoided += 0 if not history.ended else (study.search.configurations - len(history.configurations)) * folds
     failed = [job for job in needed if job.id in reasons]
     finished = sum(job.id in done and job.id not in reasons for job in needed)
     return {
@@ -82,7 +82,7 @@ def _title(job: Job) -> str:
     return f"{job.dataset}: {job.held_out}" + (f" with {job.configuration}" if job.inner else "")
 
 
-def scopes(one: Scored, rule: str) -> dict[str, tuple[metrics.Counts, Indices]]:
+def scopes(one: CellPredictions, rule: str) -> dict[str, tuple[metrics.Counts, Indices]]:
     """Per scope: per-subject matrices of its runs, and the source index of each subject.
 
     The first scope is the headline: ``all`` clips, or under ``hde`` the ``mean`` of the runs. Then come each run of
@@ -113,7 +113,7 @@ def headline(per_subject: metrics.Counts) -> dict[str, float]:
     }
 
 
-def rows(scored: Sequence[Scored], rule: str) -> list[dict[str, Any]]:
+def rows(scored: Sequence[CellPredictions], rule: str) -> list[dict[str, Any]]:
     """The rows that ``mer score --json`` prints: per cell the headline, then one per source or run.
 
     The confusion matrix is a sum over subjects, seeds and, in a ``mean`` row only, over runs; its scores are not
@@ -131,7 +131,7 @@ def rows(scored: Sequence[Scored], rule: str) -> list[dict[str, Any]]:
     return [_row(one, scope, counts, strata) for one in scored for scope, (counts, strata) in scopes(one, rule).items()]
 
 
-def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) -> dict[str, Any]:
+def _row(one: CellPredictions, scope: str, per_subject: metrics.Counts, strata: Indices) -> dict[str, Any]:
     pooled = per_subject.sum(2)  # [seeds, runs, true, predicted]
     total = pooled.sum((0, 1))
     there = metrics.classes_scored(total)
@@ -170,7 +170,7 @@ def _row(one: Scored, scope: str, per_subject: metrics.Counts, strata: Indices) 
     }
 
 
-def _search(one: Scored, strata: Indices) -> dict[str, Any] | None:
+def _search(one: CellPredictions, strata: Indices) -> dict[str, Any] | None:
     """What a search tried, and beside the row's score the naive and the bias-corrected one; means over the seeds."""
     searched = one.searched
     if searched is None:
@@ -198,14 +198,14 @@ def _estimate(seeds: Sequence[Sequence[float]]) -> dict[str, Any]:
     return {"uf1": uf1, "uar": uar, "uf1_interval": ends[:2], "uar_interval": ends[2:]}
 
 
-def score_document(plan: Plan, ledger: Ledger, scored: Sequence[Scored], rule: str) -> dict[str, Any]:
+def score_document(plan: Plan, ledger: Ledger, scored: Sequence[CellPredictions], rule: str) -> dict[str, Any]:
     """The document of ``mer score --json``."""
     state = status(plan, ledger)["jobs"]
     complete = not state["missing"] and not state["failed"]
     return {"rule": rule, "oracle": RULES[rule].oracle, "complete": complete, "rows": rows(scored, rule)}
 
 
-def board(scored: Sequence[Scored], document: Mapping[str, Any]) -> list[dict[str, Any]]:
+def board(scored: Sequence[CellPredictions], document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The leaderboard: each cell's headline row, with its oracle scores beside it, best first.
 
     Parameters

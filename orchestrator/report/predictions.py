@@ -10,10 +10,10 @@ import numpy as np
 
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
+from orchestrator.experiment.cohort import Cohort
 from orchestrator.experiment.plan import Job, Plan, Study
-from orchestrator.experiment.resolve import Cohort
 from orchestrator.output.ledger import FoldResult, Ledger
-from orchestrator.output.search_history import Course, courses
+from orchestrator.output.search_history import SearchHistory, histories
 from orchestrator.score import metrics
 from orchestrator.score.model_selection import RULES, Indices, Predictions
 
@@ -43,7 +43,8 @@ class Searched:
     counts
         Per seed, confusion matrices ``[complete configurations, subjects, true, predicted]`` of the test answers of the
         configurations that went through all folds, at their last epoch, trained without the validation subjects;
-        subjects as :meth:`Scored.per_subject` sorts them. For estimates of optimism only: nothing was chosen by them.
+        subjects as :meth:`CellPredictions.per_subject` sorts them. For estimates of optimism only: nothing was
+        chosen by them.
     """
 
     proposed: int
@@ -56,7 +57,7 @@ class Searched:
 
 
 @dataclass(frozen=True)
-class Scored:
+class CellPredictions:
     """A cell's predictions under every rule, for the folds that are done.
 
     Attributes
@@ -119,7 +120,7 @@ class Scored:
         return counts, subjects
 
 
-def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[Scored]:
+def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[CellPredictions]:
     """Join ledger and labels.
 
     Raises
@@ -149,7 +150,7 @@ class _Found:
     key: str
     planned: tuple[Slot, ...]
     done: tuple[Job, ...]
-    searches: tuple[tuple[Study, Course], ...] = ()
+    searches: tuple[tuple[Study, SearchHistory], ...] = ()
 
     def runs(self, protocol: str) -> tuple[str, ...]:
         """What is pooled by itself. A run that lacks a seed has no place in a mean, where it would count as zero."""
@@ -158,9 +159,9 @@ class _Found:
         missing = {held_out for held_out, _ in set(self.planned) - {(job.held_out, job.seed) for job in self.done}}
         return tuple(run for run in dict.fromkeys(held_out for held_out, _ in self.planned) if run not in missing)
 
-    def scored(self, plan: Plan, ledger: Ledger) -> Scored:
+    def scored(self, plan: Plan, ledger: Ledger) -> CellPredictions:
         """Read the results and apply the rules."""
-        cohort, runs = plan.cohorts[self.cell.dataset], self.runs(plan.protocol)
+        cohort, runs = plan.datasets[self.cell.dataset].cohort, self.runs(plan.protocol)
         done = [job for job in self.done if runs == ("all",) or job.held_out in runs]
         clip_ids, true, run, counts = [], [], [], []
         predicted: defaultdict[str, list[Indices]] = defaultdict(list)
@@ -180,16 +181,16 @@ class _Found:
             run.append(np.repeat([0 if runs == ("all",) else runs.index(job.held_out) for job in jobs], lengths))
             predicted[plan.rule].append(of_seed.predicted[-1])
             candidates = of_seed
-            for study, course in self.searches:
+            for study, history in self.searches:
                 if study.seed == seed:
-                    tried = _Tried.read(plan, ledger, study, course, jobs)
+                    tried = _TestAnswers.read(plan, ledger, study, history, jobs)
                     candidates = _predictions(tried.answers, cohort, ids, lengths)
                     counts.append(tried.counts(candidates, subjects, [cohort.subject_of[clip_id] for clip_id in ids]))
                     seconds += tried.seconds
             for name, rule in RULES.items():
                 if rule.oracle:
                     predicted[name].append(rule.choose(candidates))
-        return Scored(
+        return CellPredictions(
             cell=self.cell,
             key=self.key,
             protocol=plan.protocol,
@@ -206,9 +207,9 @@ class _Found:
         )
 
     def _searched(self, counts: tuple[metrics.Counts, ...]) -> Searched:
-        tried = [one for _, course in self.searches for one in course.configurations]
+        tried = [one for _, history in self.searches for one in history.configurations]
         trainings = sum(one.folds for one in tried)
-        grid = sum(study.search.configurations * len(course.folds) for study, course in self.searches)
+        grid = sum(study.search.configurations * len(history.folds) for study, history in self.searches)
         states = [one.state for one in tried]
         return Searched(
             proposed=len(tried),
@@ -222,7 +223,7 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class _Tried:
+class _TestAnswers:
     """What the complete configurations of a study answered for the held-out clips.
 
     Attributes
@@ -240,18 +241,18 @@ class _Tried:
     seconds: float
 
     @staticmethod
-    def read(plan: Plan, ledger: Ledger, study: Study, course: Course, finals: Sequence[Job]) -> _Tried:
+    def read(plan: Plan, ledger: Ledger, study: Study, history: SearchHistory, finals: Sequence[Job]) -> _TestAnswers:
         """Read the answers, clips in the order of `finals`."""
         rows, last, seconds = [], [], 0.0
-        for one in course.configurations:
-            jobs = {job.held_out: job for job in course.jobs(plan, study, one)[: one.folds]}
+        for one in history.configurations:
+            jobs = {job.held_out: job for job in history.jobs(plan, study, one)[: one.folds]}
             results = {held_out: ledger.read(job.id) for held_out, job in jobs.items()}
             seconds += sum(result.seconds for result in results.values())
             if one.state == "complete":
                 tested = [_test_answers(plan, jobs[job.held_out], results[job.held_out]) for job in finals]
                 rows.append(np.concatenate(tested, axis=1))
                 last.append(sum(map(len, rows)) - 1)
-        return _Tried(np.concatenate(rows), tuple(last), seconds)
+        return _TestAnswers(np.concatenate(rows), tuple(last), seconds)
 
     def counts(self, candidates: Predictions, subjects: Sequence[str], of_clips: Sequence[str]) -> metrics.Counts:
         """Confusion matrices ``[configurations, subjects, true, predicted]`` at the last epochs."""
@@ -266,7 +267,7 @@ class _Tried:
 def _test_answers(plan: Plan, job: Job, result: FoldResult) -> Indices:
     """A search job's answers for its held-out clips, ``[kept epochs, clips]``."""
     position = {clip_id: index for index, clip_id in enumerate(result.clip_ids)}
-    rows = [position[clip_id] for clip_id in plan.folds[job.dataset][job.held_out].test_ids]
+    rows = [position[clip_id] for clip_id in plan.datasets[job.dataset].folds[job.held_out].test_ids]
     answers: Indices = result.logits[:, rows].argmax(-1)
     return answers
 
@@ -298,17 +299,19 @@ def _listed_cells(plan: Plan, ledger: Ledger) -> list[_Found]:
 
 def _searched_cells(plan: Plan, ledger: Ledger) -> list[_Found]:
     done = ledger.ids()
-    cells: defaultdict[Cell, list[tuple[Study, Course]]] = defaultdict(list)
-    for study, course in courses(plan, ledger.root.parent):
+    cells: defaultdict[Cell, list[tuple[Study, SearchHistory]]] = defaultdict(list)
+    for study, history in histories(plan, ledger.root.parent):
         count = study.search.configurations
         title = "epoch chosen" if count == 1 else f"best of {count}"
-        cells[Cell(study.model, study.dataset, title)].append((study, course))
+        cells[Cell(study.model, study.dataset, title)].append((study, history))
     return [
         _Found(
             cell=cell,
             key=digest([cell.configuration, *sorted(study.name for study, _ in searches)]),
-            planned=tuple((held_out, study.seed) for study, _ in searches for held_out in plan.folds[cell.dataset]),
-            done=tuple(job for study, course in searches for job in course.finals(plan, study) if job.id in done),
+            planned=tuple(
+                (held_out, study.seed) for study, _ in searches for held_out in plan.datasets[cell.dataset].folds
+            ),
+            done=tuple(job for study, history in searches for job in history.finals(plan, study) if job.id in done),
             searches=tuple(searches),
         )
         for cell, searches in cells.items()

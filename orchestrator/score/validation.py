@@ -13,7 +13,7 @@ from orchestrator.score.metrics import Counts, confusion, uf1
 
 
 @dataclass(frozen=True)
-class Inner:
+class ValidationScore:
     """A configuration on the inner division of one fold, at its best epoch there.
 
     Attributes
@@ -40,7 +40,7 @@ class Inner:
     @staticmethod
     def of(
         epochs: Sequence[int], logits: npt.NDArray[np.float32], true: npt.NDArray[np.int64], seconds: float
-    ) -> Inner:
+    ) -> ValidationScore:
         """From logits ``[kept epochs, validation clips, classes]`` and class indices ``[validation clips]``."""
         wide = logits.astype(np.float64)
         powers = np.exp(wide - wide.max(-1, keepdims=True))
@@ -50,7 +50,7 @@ class Inner:
         counts = np.stack([confusion(true, row, logits.shape[-1]) for row in wide.argmax(-1)])
         scores = uf1(counts)
         best = max(range(len(epochs)), key=lambda index: (scores[index], confidence[index], -index))
-        return Inner(epochs[best], float(scores[best]), float(confidence[best]), counts[best], seconds)
+        return ValidationScore(epochs[best], float(scores[best]), float(confidence[best]), counts[best], seconds)
 
 
 @dataclass(frozen=True)

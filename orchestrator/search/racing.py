@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from orchestrator.experiment.resolve import Cohort
+from orchestrator.experiment.cohort import Cohort
 from orchestrator.score.metrics import Counts, uf1
 
 # Nothing is judged on fewer folds: the first five or so validate on nearly everybody once.

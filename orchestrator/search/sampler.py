@@ -22,7 +22,7 @@ from orchestrator.experiment.plan import Study
 optuna.logging.set_verbosity(logging.WARNING)
 
 
-class Proposals:
+class Sampler:
     """The sampler, behind an Optuna study that is made anew from what is known.
 
     Parameters

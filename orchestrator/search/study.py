@@ -26,14 +26,14 @@ from mer_data.problems import BadInput, Problem
 from mer_data.storage.remembered import Remembered
 from orchestrator.experiment.plan import Job, Plan, Study
 from orchestrator.output.ledger import Ledger
-from orchestrator.output.search_history import Course, State, Tried, final_jobs, limits
+from orchestrator.output.search_history import RaceState, SearchHistory, TriedConfiguration, final_jobs, limits
 from orchestrator.output.weights import without_weights
 from orchestrator.score.metrics import Counts, uf1
-from orchestrator.score.validation import Choice, Inner
+from orchestrator.score.validation import Choice, ValidationScore
 from orchestrator.search.racing import is_worse, race_order
-from orchestrator.search.sampler import Journal, Proposals
+from orchestrator.search.sampler import Journal, Sampler
 
-# Raised when `Inner.of` says something else of the same answers.
+# Raised when `ValidationScore.of` says something else of the same answers.
 _SCORES = 1
 
 
@@ -59,8 +59,8 @@ class Configuration:
     params: Mapping[str, Any]
     jobs: Sequence[Job]
     rival: Configuration | None
-    state: State = "running"
-    folds: list[Inner] = field(default_factory=list)
+    state: RaceState = "running"
+    folds: list[ValidationScore] = field(default_factory=list)
     reason: str = ""
 
     @property
@@ -84,7 +84,7 @@ class Trained:
         self._scores: dict[str, Remembered] = {}
         self._read: dict[Path, tuple[str, str]] = {}
         for study in plan.studies:
-            cohort = plan.cohorts[study.dataset]
+            cohort = plan.datasets[study.dataset].cohort
             # Of the classes of validation clips a job's id knows nothing.
             name = f"{study.dataset}.{digest([_SCORES, cohort.checksum, cohort.classes])[:8]}.scores.json"
             self._scores[study.dataset] = Remembered(out / "search" / name, ledger.root)
@@ -98,7 +98,7 @@ class Trained:
         """Whether its result is there."""
         return job.id in self._done
 
-    def inner(self, job: Job) -> Inner:
+    def validation_score(self, job: Job) -> ValidationScore:
         """The validation scores of a job of a search. Answers for its test clips are not returned.
 
         Raises
@@ -112,16 +112,16 @@ class Trained:
         except FileNotFoundError:
             raise BadInput(Problem(str(path), "no such file", "run the same command again")) from None
         epoch, uf1, confidence, counts, seconds = json.loads(text)
-        return Inner(epoch, uf1, confidence, np.array(counts, np.int64), seconds)
+        return ValidationScore(epoch, uf1, confidence, np.array(counts, np.int64), seconds)
 
     def _score(self, job: Job, path: Path) -> str:
         """The fields of a job's validation scores."""
-        cohort, validates = self._plan.cohorts[job.dataset], self._plan.validates(job)
+        cohort, validates = self._plan.datasets[job.dataset].cohort, self._plan.validates(job)
         result = self._ledger.read(job.id)
         position = {clip_id: index for index, clip_id in enumerate(result.clip_ids)}
         rows = [position[clip_id] for clip_id in validates]
         true = np.array([cohort.classes.index(cohort.label_of[clip_id]) for clip_id in validates], np.int64)
-        one = Inner.of(result.epochs, result.logits[:, rows], true, result.seconds)
+        one = ValidationScore.of(result.epochs, result.logits[:, rows], true, result.seconds)
         text = json.dumps([one.epoch, one.uf1, one.confidence, one.counts.tolist(), one.seconds])
         self._read[path] = job.dataset, text
         return text
@@ -140,7 +140,7 @@ class Trained:
             self._scores[dataset].get(path, lambda _: text)
 
 
-class StudyRun:
+class StudyDriver:
     """A study while it runs: :meth:`take` gives the next job, :meth:`finish` takes note of one that has ended.
 
     Parameters
@@ -150,7 +150,7 @@ class StudyRun:
     trained
         What the ledger says.
     out
-        The output folder; the study's course is written there.
+        The output folder; the study's history is written there.
     storage
         Where Optuna keeps its view of it.
     """
@@ -158,12 +158,14 @@ class StudyRun:
     def __init__(self, plan: Plan, study: Study, trained: Trained, out: Path, storage: BaseStorage) -> None:
         self._plan, self.study, self._trained = plan, study, trained
         self._out = out
-        self._order = race_order(plan.validation[study.dataset][study.seed], plan.cohorts[study.dataset])
-        tried = Course.load(out, plan, study).configurations
+        self._order = race_order(
+            plan.datasets[study.dataset].validation[study.seed], plan.datasets[study.dataset].cohort
+        )
+        tried = SearchHistory.load(out, plan, study).configurations
         # What failed is tried again, so what was proposed when it had failed may have to be proposed anew.
         failed = next((one.number for one in tried if one.state == "failed"), len(tried))
         known = [one.params for one in tried[: failed + study.search.concurrent]]
-        self._proposals = Proposals(study, storage, known)
+        self._sampler = Sampler(study, storage, known)
         self._configurations: list[Configuration] = []
         self._issued: set[str] = set()
         self._failed: dict[str, str] = {}
@@ -234,7 +236,7 @@ class StudyRun:
             elif not self._trained.has(job) or self._must_wait(one):
                 return False
             else:
-                one.folds.append(self._trained.inner(job))
+                one.folds.append(self._trained.validation_score(job))
                 racing = self.study.search.race and len(one.folds) < len(one.jobs)  # after the last, nothing is saved
                 if racing and one.rival is not None and is_worse(one.counts, one.rival.counts, len(one.jobs)):
                     one.state = "pruned"
@@ -273,7 +275,7 @@ class StudyRun:
             if self._spent(first):
                 self._enough = True
                 break
-            params = self._proposals.ask(len(self._configurations))
+            params = self._sampler.ask(len(self._configurations))
             recipe = replace(self.study.recipe, **params)
             fallback = next((one for one in self._configurations[:1] if one.state != "failed"), None)
             self._configurations.append(
@@ -291,7 +293,7 @@ class StudyRun:
         if value is not None and (self._leader is None or value > self._leader.value):
             self._leader = one
         steps = uf1(one.counts.cumsum(0)).tolist() if one.folds else []
-        self._proposals.tell(one.number, steps, value, one.reason)
+        self._sampler.tell(one.number, steps, value, one.reason)
 
     def _spent(self, finished: Sequence[Configuration]) -> bool:
         search = self.study.search
@@ -318,13 +320,21 @@ class StudyRun:
 
     def _write(self) -> None:
         tried = (
-            Tried(one.number, one.params, one.state, len(one.folds), one.value if one.folds else None, one.reason)
-            for one in self._configurations
+            TriedConfiguration(
+                number=configuration.number,
+                params=configuration.params,
+                state=configuration.state,
+                folds=len(configuration.folds),
+                inner_uf1=configuration.value if configuration.folds else None,
+                reason=configuration.reason,
+            )
+            for configuration in self._configurations
         )
         ended = self._enough or len(self._configurations) == self.study.search.configurations
         if self.chosen is not None or not self._issued:  # at the beginning and at the end, since there may be many
             self._trained.save()
-        Course(tuple(self._order), tuple(tried), ended, self.chosen, limits(self.study)).save(self._out, self.study)
+        history = SearchHistory(tuple(self._order), tuple(tried), ended, self.chosen, limits(self.study))
+        history.save(self._out, self.study)
 
 
 def optuna_storage(out: Path) -> BaseStorage:

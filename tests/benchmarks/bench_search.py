@@ -20,12 +20,13 @@ from mer_data.synthetic.megc2019 import FOLDERS, make_megc2019
 from orchestrator.console import Console
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.planner import make_plan
+from orchestrator.experiment.resolve import resolve
 from orchestrator.output.ledger import Ledger
-from orchestrator.output.search_history import Course
+from orchestrator.output.search_history import SearchHistory
 from orchestrator.run import run
 from orchestrator.score.metrics import Counts, uf1
 from orchestrator.search.racing import is_worse
-from orchestrator.search.study import StudyRun, Trained, optuna_storage
+from orchestrator.search.study import StudyDriver, Trained, optuna_storage
 
 CONFIGURATIONS, ORDERS = 20, 200
 
@@ -89,19 +90,19 @@ def main() -> None:
         run(experiment(store.root, epochs, race=False), root / "runs/bench", Console(), cpus=2)
         found = []
         for race in (False, True):
-            plan = make_plan(experiment(store.root, epochs, race=race), store)
+            plan = make_plan(resolve(experiment(store.root, epochs, race=race), store))
             study, trained = plan.studies[0], Trained(plan, Ledger(root / "runs/bench/ledger"))
             out = root / f"race-{race}"
-            StudyRun(plan, study, trained, out, optuna_storage(out)).advance()
-            found.append(Course.load(out, plan, study))
+            StudyDriver(plan, study, trained, out, optuna_storage(out)).advance()
+            found.append(SearchHistory.load(out, plan, study))
         every = [found[0].jobs(plan, study, one) for one in found[0].configurations]
-        counts = np.array([[trained.inner(job).counts for job in jobs] for jobs in every])
-    grid, fewer = (sum(one.folds for one in course.configurations) for course in found)
+        counts = np.array([[trained.validation_score(job).counts for job in jobs] for jobs in every])
+    grid, fewer = (sum(one.folds for one in history.configurations) for history in found)
     best = [
-        max((one for one in course.configurations if one.state == "complete"), key=lambda one: one.inner_uf1 or 0.0)
-        for course in found
+        max((one for one in history.configurations if one.state == "complete"), key=lambda one: one.inner_uf1 or 0.0)
+        for history in found
     ]
-    chosen = [course.chosen or {} for course in found]
+    chosen = [history.chosen or {} for history in found]
     same = sum(chosen[0][name].number == chosen[1][name].number for name in chosen[0])
     print(f"folds trained for the search: full grid {grid}, raced {fewer}; ratio {grid / fewer:.1f}x")
     print(

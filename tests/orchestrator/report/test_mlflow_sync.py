@@ -9,15 +9,16 @@ import pytest
 from blobs import blob_clips, write_blobs
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from simulated import course, experiment, learner, simulate
+from simulated import experiment, history, learner, simulate
 
 from mer_data.problems import BadInput
 from mer_data.storage.store import Store
 from mer_models.spec import Outcome
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.experiment.planner import make_plan
+from orchestrator.experiment.resolve import resolve
 from orchestrator.output.ledger import Ledger
-from orchestrator.report import mlflow_sync as track
+from orchestrator.report import mlflow_sync
 from orchestrator.report.predictions import score_cells
 
 
@@ -25,11 +26,11 @@ from orchestrator.report.predictions import score_cells
 def plan(tmp_path: Path) -> Plan:
     store = Store(tmp_path / "store")
     write_blobs(store, "blobs", blob_clips())
-    return make_plan(experiment(configurations=4), store)
+    return make_plan(resolve(experiment(configurations=4), store))
 
 
 def sync(plan: Plan, out: Path) -> None:
-    track.sync(plan, score_cells(plan, Ledger(out / "ledger"), partial=True), out)
+    mlflow_sync.sync(plan, score_cells(plan, Ledger(out / "ledger"), partial=True), out)
 
 
 def written(out: Path) -> Iterator[Run]:
@@ -89,6 +90,6 @@ def test_a_configuration_that_failed_and_was_tried_again_is_brought_up_to_date(p
     simulate(plan, out)
     sync(plan, out)
     again = list(written(out))
-    assert [run.data.tags["state"] for run in again] == [one.state for one in course(plan, out).configurations]
+    assert [run.data.tags["state"] for run in again] == [one.state for one in history(plan, out).configurations]
     assert {run.info.status for run in again} == {"FINISHED"}
     assert {run.data.tags["reason"] for run in again} == {""}

@@ -14,10 +14,10 @@ from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.inner_split import validation
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
-from orchestrator.experiment.resolve import choose_models, choose_recipes, choose_spaces
+from orchestrator.experiment.resolve import resolve
 from orchestrator.score.bias_correction import corrected
 from orchestrator.score.metrics import uf1
-from orchestrator.score.validation import Inner
+from orchestrator.score.validation import ValidationScore
 from orchestrator.search.racing import race_order
 
 pytestmark = pytest.mark.usefixtures("without_waiting_for_the_disk")
@@ -28,14 +28,14 @@ def test_confidence_counts_classes_alike() -> None:
     true = np.array([0, 0, 0, 0, 1, 2])
     constant = np.zeros((1, 6, 3), np.float32)
     constant[..., 0] = 20
-    assert Inner.of((1,), constant, true, 0.0).confidence == pytest.approx(1 / 3, abs=1e-6)
+    assert ValidationScore.of((1,), constant, true, 0.0).confidence == pytest.approx(1 / 3, abs=1e-6)
 
 
 def test_validation_subjects_are_whole_and_of_every_class(store: Store) -> None:
-    plan = make_plan(experiment(), store)
-    cohort = plan.cohorts["blobs"]
+    plan = make_plan(resolve(experiment(), store))
+    cohort = plan.datasets["blobs"].cohort
     study = plan.studies[0]
-    for held_out, fold in plan.folds["blobs"].items():
+    for held_out, fold in plan.datasets["blobs"].folds.items():
         job = plan.search_job(study, study.recipe, held_out)
         inner = plan.fold(job)
         sides = [{cohort.subject_of[clip] for clip in ids} for ids in (inner.train_ids, plan.validates(job))]
@@ -53,8 +53,8 @@ def test_one_subject_cannot_be_divided(store: Store) -> None:
 
 
 def test_early_folds_of_a_race_cover_everybody(store: Store) -> None:
-    plan = make_plan(experiment(), store)
-    chosen, cohort = plan.validation["blobs"][0], plan.cohorts["blobs"]
+    plan = make_plan(resolve(experiment(), store))
+    chosen, cohort = plan.datasets["blobs"].validation[0], plan.datasets["blobs"].cohort
     order = race_order(chosen, cohort)
     assert sorted(order) == sorted(chosen)
 
@@ -94,20 +94,20 @@ def test_the_corrected_score_of_guesses_is_that_of_guessing() -> None:
 def test_spaces_are_checked(store: Store, space: dict[str, object], told: str) -> None:
     chosen = experiment(space=space)
     with pytest.raises(BadInput, match=told):
-        choose_spaces(chosen, choose_recipes(chosen, choose_models(chosen, store)))
+        resolve(chosen, store)
 
 
 def test_values_of_a_space_are_those_of_the_recipe(store: Store) -> None:
     """YAML reads 1e-4 as a text, and 8.0 is no number of clips."""
     space = {"ststnet": {"lr": ["1e-4", "1e-3"], "batch_size": {"low": 8.0, "high": 32.0}}}
-    plan = make_plan(experiment(space=space), store)
+    plan = make_plan(resolve(experiment(space=space), store))
     assert plan.studies[0].space == {"lr": (1e-4, 1e-3), "batch_size": Range(8, 32)}
     assert isinstance(plan.studies[0].space["batch_size"].low, int)
 
 
 def test_models_without_anything_to_choose_are_not_searched(store: Store) -> None:
     chosen = replace_models(experiment(), ["chance", "majority", "ststnet"])
-    plan = make_plan(chosen, store)
+    plan = make_plan(resolve(chosen, store))
     assert [(study.model, study.search.configurations) for study in plan.studies] == [("chance", 1), ("ststnet", 8)]
     assert {job.model for job in plan.jobs} == {"majority"}
 
@@ -117,7 +117,7 @@ def replace_models(one: Experiment, models: list[str]) -> Experiment:
 
 
 def test_a_plan_with_studies_survives_its_file(store: Store, tmp_path: Path) -> None:
-    plan = make_plan(experiment(), store)
+    plan = make_plan(resolve(experiment(), store))
     plan.save(tmp_path / "plan.json")
     again = Plan.load(tmp_path / "plan.json")
     assert again == plan

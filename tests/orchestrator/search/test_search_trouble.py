@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from blobs import blob_clips, write_blobs
-from simulated import course, experiment, learner, simulate
+from simulated import experiment, history, learner, simulate
 
 from mer_data.problems import BadInput
 from mer_data.storage.store import Store
@@ -13,8 +13,9 @@ from mer_models.spec import Outcome
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.experiment.planner import make_plan
+from orchestrator.experiment.resolve import resolve
 from orchestrator.output.ledger import Ledger
-from orchestrator.output.search_history import Course
+from orchestrator.output.search_history import SearchHistory
 from orchestrator.report.leaderboard import score_document, status
 from orchestrator.report.predictions import score_cells
 from orchestrator.search.racing import race_order
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("without_waiting_for_the_disk")
 
 
 def test_a_configuration_that_fails_is_out_and_the_rest_goes_on(store: Store, tmp_path: Path) -> None:
-    plan = make_plan(experiment(), store)
+    plan = make_plan(resolve(experiment(), store))
 
     def fragile(plan: Plan, job: Job) -> Outcome:
         if plan.recipe(job).lr > 0.01 and job.inner:
@@ -31,7 +32,7 @@ def test_a_configuration_that_fails_is_out_and_the_rest_goes_on(store: Store, tm
         return learner(plan, job)
 
     simulate(plan, tmp_path, workers=2, learn=fragile)
-    found = course(plan, tmp_path)
+    found = history(plan, tmp_path)
     for one in found.configurations:
         assert (one.state == "failed") == (one.params["lr"] > 0.01)
         assert ("the loss diverged" in one.reason) == (one.state == "failed")
@@ -44,7 +45,7 @@ def test_a_configuration_that_fails_is_out_and_the_rest_goes_on(store: Store, tm
 
 
 def test_if_every_configuration_fails_the_table_is_not_complete(store: Store, tmp_path: Path) -> None:
-    plan = make_plan(experiment(configurations=2), store)
+    plan = make_plan(resolve(experiment(configurations=2), store))
 
     def hopeless(plan: Plan, job: Job) -> Outcome:
         raise ArithmeticError("the loss diverged")
@@ -57,8 +58,8 @@ def test_if_every_configuration_fails_the_table_is_not_complete(store: Store, tm
 
 def test_who_was_worse_than_one_that_failed_goes_on(store: Store, tmp_path: Path) -> None:
     """The first configuration is the rival of the next ones before it is known to fail."""
-    plan = make_plan(experiment(configurations=4, space={"ststnet": {"lr": [1e-4, 1e-3, 3e-3]}}), store)
-    order = race_order(plan.validation["blobs"][0], plan.cohorts["blobs"])
+    plan = make_plan(resolve(experiment(configurations=4, space={"ststnet": {"lr": [1e-4, 1e-3, 3e-3]}}), store))
+    order = race_order(plan.datasets["blobs"].validation[0], plan.datasets["blobs"].cohort)
 
     def best_fails(plan: Plan, job: Job) -> Outcome:
         first = plan.recipe(job).lr == 1e-4
@@ -67,7 +68,7 @@ def test_who_was_worse_than_one_that_failed_goes_on(store: Store, tmp_path: Path
         return learner(plan, replace(job, recipe=replace(plan.recipe(job), lr=0.01 if first else 1e-5)))
 
     simulate(plan, tmp_path, workers=2, learn=best_fails)
-    found = course(plan, tmp_path)
+    found = history(plan, tmp_path)
     assert found.configurations[0].state == "failed"
     assert "complete" in {one.state for one in found.configurations}
     assert found.chosen is not None
@@ -78,9 +79,9 @@ def test_who_was_worse_than_one_that_failed_goes_on(store: Store, tmp_path: Path
 def test_a_failure_that_passes_leaves_no_trace(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     write_blobs(store, "blobs", blob_clips(7, 6))
-    plan = make_plan(experiment(configurations=16, race=False), store)
+    plan = make_plan(resolve(experiment(configurations=16, race=False), store))
     simulate(plan, tmp_path / "plain")
-    victim = course(plan, tmp_path / "plain").configurations[3].params
+    victim = history(plan, tmp_path / "plain").configurations[3].params
 
     def once(plan: Plan, job: Job) -> Outcome:
         if job.inner and plan.recipe(job).lr == victim["lr"]:
@@ -88,25 +89,25 @@ def test_a_failure_that_passes_leaves_no_trace(tmp_path: Path) -> None:
         return learner(plan, job)
 
     simulate(plan, tmp_path / "again", learn=once)
-    assert course(plan, tmp_path / "again").configurations[3].state == "failed"
+    assert history(plan, tmp_path / "again").configurations[3].state == "failed"
     simulate(plan, tmp_path / "again")
-    assert course(plan, tmp_path / "again") == course(plan, tmp_path / "plain")
+    assert history(plan, tmp_path / "again") == history(plan, tmp_path / "plain")
 
 
 def test_resuming_never_takes_back_what_was_written(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = make_plan(experiment(configurations=4), store)
+    plan = make_plan(resolve(experiment(configurations=4), store))
     simulate(plan, tmp_path)
-    before, written = course(plan, tmp_path), []
-    monkeypatch.setattr(Course, "save", lambda self, out, study: written.append(self))
+    before, written = history(plan, tmp_path), []
+    monkeypatch.setattr(SearchHistory, "save", lambda self, out, study: written.append(self))
     simulate(plan, tmp_path)
     assert written == [before]
 
 
 def test_a_fold_of_one_seed_may_be_missing(store: Store, tmp_path: Path) -> None:
     chosen = Experiment.model_validate({**experiment(configurations=2).model_dump(exclude_unset=True), "seeds": [0, 1]})
-    plan = make_plan(chosen, store)
+    plan = make_plan(resolve(chosen, store))
 
     def fails(plan: Plan, job: Job) -> Outcome:
         if not job.inner and job.seed == 1 and job.held_out == "samm/003":
@@ -121,24 +122,24 @@ def test_a_fold_of_one_seed_may_be_missing(store: Store, tmp_path: Path) -> None
 
 
 def test_a_choice_by_other_limits_is_not_taken_for_this_ones(store: Store, tmp_path: Path) -> None:
-    few, more = (make_plan(experiment(configurations=count), store) for count in (2, 4))
+    few, more = (make_plan(resolve(experiment(configurations=count), store)) for count in (2, 4))
     simulate(few, tmp_path)
     assert status(few, Ledger(tmp_path / "ledger"))["jobs"]["missing"] == 0
-    assert course(more, tmp_path).chosen is None
+    assert history(more, tmp_path).chosen is None
     assert status(more, Ledger(tmp_path / "ledger"))["jobs"]["missing"] == 3 * 16
 
 
 def test_a_budget_ends_the_proposals(store: Store, tmp_path: Path) -> None:
-    plan = make_plan(experiment(configurations=40, race=False, trainings=48), store)
+    plan = make_plan(resolve(experiment(configurations=40, race=False, trainings=48), store))
     simulate(plan, tmp_path, workers=3)
     # Enough is known when three are told; those proposed meanwhile are finished.
-    assert len(course(plan, tmp_path).configurations) == 3 + plan.studies[0].search.concurrent - 1
+    assert len(history(plan, tmp_path).configurations) == 3 + plan.studies[0].search.concurrent - 1
     assert status(plan, Ledger(tmp_path / "ledger"))["jobs"]["missing"] == 0
 
 
 def test_more_configurations_go_on_where_fewer_ended(store: Store, tmp_path: Path) -> None:
-    few, more = (make_plan(experiment(configurations=count), store) for count in (4, 8))
+    few, more = (make_plan(resolve(experiment(configurations=count), store)) for count in (4, 8))
     simulate(few, tmp_path / "grown")
     simulate(more, tmp_path / "grown")
     simulate(more, tmp_path / "at once")
-    assert course(more, tmp_path / "grown") == course(more, tmp_path / "at once")
+    assert history(more, tmp_path / "grown") == history(more, tmp_path / "at once")

@@ -6,18 +6,19 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from blobs import blob_clips, write_blobs
-from simulated import Stopped, course, experiment, learner, simulate
+from blobs import blob_clips, with_cohort, write_blobs
+from simulated import Stopped, experiment, history, learner, simulate
 
 from mer_data.storage.store import Store
 from mer_models.spec import Outcome
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.experiment.planner import make_plan
+from orchestrator.experiment.resolve import resolve
 from orchestrator.output.ledger import Ledger
 from orchestrator.output.search_history import final_jobs
 from orchestrator.report.leaderboard import score_document, status
 from orchestrator.report.predictions import score_cells
-from orchestrator.sweep.dispatcher import Clerk
+from orchestrator.sweep.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.usefixtures("without_waiting_for_the_disk")
 
@@ -27,7 +28,7 @@ def test_workers_order_and_kills_do_not_matter(tmp_path: Path, sampler: str, con
     """The samplers draw the first ten configurations at random, so there are more."""
     store = Store(tmp_path / "store")
     write_blobs(store, "blobs", blob_clips(7, 6))
-    plan = make_plan(experiment(sampler=sampler, configurations=configurations, race=sampler == "tpe"), store)
+    plan = make_plan(resolve(experiment(sampler=sampler, configurations=configurations, race=sampler == "tpe"), store))
     simulate(plan, tmp_path / "one")
     simulate(plan, tmp_path / "many", workers=7, order=1)
     for kill in (3, 1, 40, 1, 25):
@@ -36,7 +37,7 @@ def test_workers_order_and_kills_do_not_matter(tmp_path: Path, sampler: str, con
         except Stopped:
             continue
     simulate(plan, tmp_path / "killed", workers=2)
-    assert course(plan, tmp_path / "one") == course(plan, tmp_path / "many") == course(plan, tmp_path / "killed")
+    assert history(plan, tmp_path / "one") == history(plan, tmp_path / "many") == history(plan, tmp_path / "killed")
     documents = [
         score_document(plan, ledger, score_cells(plan, ledger, partial=False), "inner")
         for ledger in (Ledger(tmp_path / name / "ledger") for name in ("one", "many", "killed"))
@@ -46,33 +47,33 @@ def test_workers_order_and_kills_do_not_matter(tmp_path: Path, sampler: str, con
 
 
 def test_what_the_sampler_is_told_matters(tmp_path: Path) -> None:
-    """So that the tests of equal courses compare something that could differ."""
+    """So that the tests of equal histories compare something that could differ."""
     store = Store(tmp_path / "store")
     write_blobs(store, "blobs", blob_clips(7, 6))
-    plan = make_plan(experiment(configurations=14, race=False), store)
+    plan = make_plan(resolve(experiment(configurations=14, race=False), store))
 
     def other(plan: Plan, job: Job) -> Outcome:
         return learner(plan, replace(job, random_state=job.random_state + 1))
 
     simulate(plan, tmp_path / "one")
     simulate(plan, tmp_path / "other", learn=other)
-    params = [[one.params for one in course(plan, tmp_path / name).configurations] for name in ("one", "other")]
+    params = [[one.params for one in history(plan, tmp_path / name).configurations] for name in ("one", "other")]
     assert params[0][:10] == params[1][:10]
     assert params[0] != params[1]
 
 
 def test_a_search_finds_what_is_good_and_trains_it_again(store: Store, tmp_path: Path) -> None:
-    plan = make_plan(experiment(configurations=12), store)
+    plan = make_plan(resolve(experiment(configurations=12), store))
     simulate(plan, tmp_path, workers=2)
-    found = course(plan, tmp_path)
+    found = history(plan, tmp_path)
     assert found.configurations[0].params == {"lr": 1e-4, "batch_size": 16}, "the published recipe comes first"
     assert found.chosen is not None
-    assert set(found.chosen) == set(plan.folds["blobs"])
+    assert set(found.chosen) == set(plan.datasets["blobs"].folds)
     learnt = [abs(np.log10(choice.params["lr"] / 0.01)) for choice in found.chosen.values()]
     assert np.median(learnt) < 0.6 < abs(np.log10(1e-4 / 0.01))
     assert np.mean([choice.epoch in (2, 3, 4) for choice in found.chosen.values()]) > 0.8
     for job in found.finals(plan, plan.studies[0]):
-        whole = plan.folds["blobs"][job.held_out]
+        whole = plan.datasets["blobs"].folds[job.held_out]
         assert plan.fold(job) == whole
         assert plan.recipe(job).kept_epochs() == [found.chosen[job.held_out].epoch]
     row = score_document(
@@ -86,35 +87,35 @@ def test_a_search_finds_what_is_good_and_trains_it_again(store: Store, tmp_path:
 def test_answers_for_held_out_clips_decide_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     write_blobs(store, "blobs", blob_clips(7, 6))
-    plan = make_plan(experiment(configurations=14), store)
+    plan = make_plan(resolve(experiment(configurations=14), store))
 
     def poisoned(plan: Plan, job: Job) -> Outcome:
         outcome, fold = learner(plan, job), plan.fold(job)
-        tested = [clip_id in plan.folds["blobs"][job.held_out].test_ids for clip_id in fold.test_ids]
+        tested = [clip_id in plan.datasets["blobs"].folds[job.held_out].test_ids for clip_id in fold.test_ids]
         logits = outcome.logits.copy()
         logits[:, tested] = np.random.default_rng(job.random_state).normal(size=logits[:, tested].shape) * 9
         return Outcome(outcome.epochs, logits)
 
     simulate(plan, tmp_path / "plain")
     simulate(plan, tmp_path / "poisoned", learn=poisoned)
-    assert course(plan, tmp_path / "plain") == course(plan, tmp_path / "poisoned")
+    assert history(plan, tmp_path / "plain") == history(plan, tmp_path / "poisoned")
 
 
 def test_the_held_out_subjects_classes_do_not_decide_for_it(store: Store, tmp_path: Path) -> None:
     """With nothing shared between folds, noise in a subject's classes changes nothing of what is trained for it."""
-    plan = make_plan(experiment(configurations=6, sampler="random", race=False), store)
+    plan = make_plan(resolve(experiment(configurations=6, sampler="random", race=False), store))
     simulate(plan, tmp_path / "plain")
-    cohort, study = plan.cohorts["blobs"], plan.studies[0]
+    cohort, study = plan.datasets["blobs"].cohort, plan.studies[0]
     turned = {"negative": "positive", "positive": "surprise", "surprise": "negative"}
     differ = 0
     for held_out in ("casme2/sub00", "samm/003"):
         pairs = zip(cohort.labels, cohort.subjects, strict=True)
         labels = tuple(turned[label] if who == held_out else label for label, who in pairs)
-        other = replace(plan, cohorts={"blobs": replace(cohort, labels=labels)})
+        other = with_cohort(plan, replace(cohort, labels=labels))
         out = tmp_path / held_out.replace("/", "-")
         # The learner answers by the true classes; that a held-out subject's classes are others must not show.
         simulate(other, out, learn=lambda _, job: learner(plan, job))
-        before, after = course(plan, tmp_path / "plain").chosen, course(other, out).chosen
+        before, after = history(plan, tmp_path / "plain").chosen, history(other, out).chosen
         assert before is not None
         assert after is not None
         assert before[held_out] == after[held_out]
@@ -126,13 +127,13 @@ def test_the_held_out_subjects_classes_do_not_decide_for_it(store: Store, tmp_pa
 
 def test_racing_saves_folds_and_keeps_the_winner(store: Store, tmp_path: Path) -> None:
     chosen = (experiment(configurations=12, sampler="random", race=race) for race in (True, False))
-    raced, whole = (make_plan(one, store) for one in chosen)
+    raced, whole = (make_plan(resolve(one, store)) for one in chosen)
     fewer, all_folds = simulate(raced, tmp_path / "raced"), simulate(whole, tmp_path / "whole")
     assert all_folds == 12 * 16 + 16
     assert fewer < 0.8 * all_folds
     best = []
     for plan, out in ((raced, tmp_path / "raced"), (whole, tmp_path / "whole")):
-        ended = [one for one in course(plan, out).configurations if one.state == "complete"]
+        ended = [one for one in history(plan, out).configurations if one.state == "complete"]
         best.append(max(ended, key=lambda one: one.inner_uf1 or 0))
     assert best[0] == best[1]
     counts = status(raced, Ledger(tmp_path / "raced/ledger"))["jobs"]
@@ -142,11 +143,11 @@ def test_racing_saves_folds_and_keeps_the_winner(store: Store, tmp_path: Path) -
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
 def test_optuna_agrees_with_the_course(store: Store, tmp_path: Path, sampler: str) -> None:
-    plan = make_plan(experiment(sampler=sampler, configurations=5), store)
+    plan = make_plan(resolve(experiment(sampler=sampler, configurations=5), store))
     simulate(plan, tmp_path)
     loaded = optuna.load_study(study_name=plan.studies[0].name, storage=optuna_storage_of(tmp_path))
     names = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
-    configurations = course(plan, tmp_path).configurations
+    configurations = history(plan, tmp_path).configurations
     assert [(trial.params, trial.state.name) for trial in loaded.trials] == [
         (one.params, names[one.state]) for one in configurations
     ]
@@ -164,21 +165,21 @@ def optuna_storage_of(out: Path) -> optuna.storages.BaseStorage:
 
 
 def test_the_held_out_subjects_classes_do_not_reach_its_jobs(store: Store, tmp_path: Path) -> None:
-    plan = make_plan(experiment(), store)
-    cohort, study = plan.cohorts["blobs"], plan.studies[0]
+    plan = make_plan(resolve(experiment(), store))
+    cohort, study = plan.datasets["blobs"].cohort, plan.studies[0]
     turned = {"negative": "positive", "positive": "surprise", "surprise": "negative"}
-    for held_out in list(plan.folds["blobs"])[:4]:
+    for held_out in list(plan.datasets["blobs"].folds)[:4]:
         pairs = zip(cohort.labels, cohort.subjects, strict=True)
         noise = replace(cohort, labels=tuple(turned[label] if who == held_out else label for label, who in pairs))
-        other = replace(plan, cohorts={"blobs": noise})
+        other = with_cohort(plan, noise)
         for make in (Plan.search_job, Plan.final_job):
             jobs = [make(one, study, study.recipe, held_out) for one in (plan, other)]
             assert jobs[0] == jobs[1]
             works = []
             for one in (plan, other):
-                clerk = Clerk(one, tmp_path)
-                clerk.offer(jobs[0])
-                works.append(repr(clerk.take(jobs[0].id)))
+                dispatcher = Dispatcher(one, tmp_path)
+                dispatcher.offer(jobs[0])
+                works.append(repr(dispatcher.take(jobs[0].id)))
             assert works[0] == works[1]
 
 
@@ -190,7 +191,7 @@ def test_guessing_stays_at_chance_unless_an_oracle_chooses(store: Store, tmp_pat
         draw = np.random.default_rng([job.random_state, round(1e9 * plan.recipe(job).lr), job.inner])
         return Outcome(epochs, draw.normal(size=(len(epochs), len(plan.fold(job).test_ids), 3)).astype(np.float32))
 
-    plan = make_plan(experiment(configurations=10, sampler="random", race=False), store)
+    plan = make_plan(resolve(experiment(configurations=10, sampler="random", race=False), store))
     simulate(plan, tmp_path, learn=guess)
     ledger = Ledger(tmp_path / "ledger")
     scored = score_cells(plan, ledger, partial=False)
