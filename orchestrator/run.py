@@ -16,10 +16,11 @@ from mer_data.protocols import splits
 from mer_data.storage.store import Store
 from mer_models.spec import models
 from orchestrator.console import Console, duration
-from orchestrator.experiment.config import Experiment, preset
+from orchestrator.experiment.config import Experiment, Search, preset
 from orchestrator.experiment.plan import Plan, PlannedDataset
 from orchestrator.experiment.planner import make_plan
 from orchestrator.experiment.resolve import Resolved, by_member, choose_datasets, resolve
+from orchestrator.experiment.search_splits import pool, search_splits
 from orchestrator.machines.ray_cluster import Cluster
 from orchestrator.machines.resources import Resources
 from orchestrator.output.folder import Output, default_output
@@ -64,6 +65,7 @@ def run(experiment: Experiment, out: Path | str | None, console: Console, cpus: 
         _write_splits(plan, out)
         for planned in plan.datasets.values():
             _tell_dataset(planned, console)
+            _tell_groups(planned, experiment.search, console)
         _sweep(experiment, plan, out, cluster, console)
         document = {"out": output.address, **_finish(plan, out, console)}
         return {**document, "weights": tell_weights(plan, out, console)}
@@ -116,14 +118,16 @@ def _resolved(experiment: Experiment, console: Console) -> Resolved:
 
 
 def _write_splits(plan: Plan, out: Path) -> None:
-    """Write who trains and who tests, a file per dataset, and their checksums for ``sha256sum --check``."""
-    sums = []
+    """Write who trains, validates and tests, files per dataset, and their checksums for ``sha256sum --check``."""
+    texts = {f"splits-{name}.csv": splits(planned.folds.values()) for name, planned in plan.datasets.items()}
     for name, planned in plan.datasets.items():
-        text = splits(planned.folds.values())
-        sums.append(f"{hashlib.sha256(text.encode()).hexdigest()}  splits-{name}.csv\n")
-        with written_aside(out / f"splits-{name}.csv") as aside:
+        if planned.groups:
+            texts[f"search-splits-{name}.csv"] = search_splits(planned.groups, planned.divisions)
+    for file, text in texts.items():
+        with written_aside(out / file) as aside:
             aside.write_text(text, encoding="utf-8")
     with written_aside(out / "splits.sha256") as aside:
+        sums = [f"{hashlib.sha256(text.encode()).hexdigest()}  {file}\n" for file, text in texts.items()]
         aside.write_text("".join(sums), encoding="utf-8")
 
 
@@ -166,6 +170,22 @@ def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
         # The results are in the ledger; the mirror can be made at any time.
         console.warn(f"\nMLflow was not written. {error}\nLater:  mer track sync {out}")
     return {"status": state, "score": score}
+
+
+def _tell_groups(planned: PlannedDataset, search: Search | None, console: Console) -> None:
+    """Warn of fewer groups than asked for, and of searches that never see a class."""
+    if search is None or not planned.groups:
+        return
+    cohort = planned.cohort
+    if isinstance(search.groups, int) and len(planned.groups) < search.groups:
+        fewer = f"{len(planned.folds)} folds are fewer than {search.groups} groups"
+        console.warn(f"{cohort.dataset}: {fewer}, so what each holds out is a group of its own")
+    for group, held_out in planned.groups.items():
+        seen = {cohort.label_of[i] for i in pool(planned.folds[name] for name in held_out)}
+        absent = [name for name in cohort.classes if name in cohort.labels and name not in seen]
+        if absent:
+            never = f"its search never sees {', '.join(absent)}"
+            console.warn(f"{cohort.dataset}, {group} held out: {never}, so nothing is chosen by how well it is found")
 
 
 def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:
@@ -224,9 +244,10 @@ def _studies(plan: Plan, out: Path, ledger: Ledger) -> list[StudyDriver]:
     """The plan's searches, gone through as far as the ledger allows."""
     if not plan.studies:
         return []
-    from orchestrator.search.study import StudyDriver, Trained, optuna_storage
+    from orchestrator.output.trained import TrainedJobs
+    from orchestrator.search.study import StudyDriver, optuna_storage
 
-    trained, storage = Trained(plan, ledger), optuna_storage(out)
+    trained, storage = TrainedJobs(plan, ledger), optuna_storage(out)
     runs = [StudyDriver(plan, study, trained, out, storage) for study in plan.studies]
     for run in runs:
         run.advance()

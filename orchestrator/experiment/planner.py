@@ -10,9 +10,18 @@ from mer_data import protocols
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
 from mer_models.spec import Range, models
-from orchestrator.experiment.inner_split import validation
-from orchestrator.experiment.plan import JOB_VERSION, Job, Plan, PlannedDataset, Study, make_job, recipe_key
+from orchestrator.experiment.plan import (
+    JOB_VERSION,
+    PLAN_VERSION,
+    Job,
+    Plan,
+    PlannedDataset,
+    Study,
+    make_job,
+    recipe_key,
+)
 from orchestrator.experiment.resolve import Resolved, ResolvedDataset
+from orchestrator.experiment.search_splits import Division, Groups, check, divide, make_groups, pool
 
 _SEARCHED_EPOCHS = 50  # a search keeps about so many epochs of each training, to choose from
 
@@ -23,11 +32,12 @@ def make_plan(resolved: Resolved) -> Plan:
     Raises
     ------
     BadInput
-        If a dataset's clips have a single source where one is to be held out, or a fold cannot be divided for a search.
+        If a dataset's clips have a single source where one is to be held out, or too few subjects for a search.
     """
     experiment, codes = resolved.experiment, {name: models()[name].code_digest() for name in resolved.recipes}
     datasets = {name: _plan_dataset(resolved, of, codes) for name, of in resolved.datasets.items()}
     return Plan(
+        version=PLAN_VERSION,
         name=experiment.name,
         protocol=experiment.protocol,
         rule=experiment.selection,
@@ -56,24 +66,35 @@ def _plan_dataset(resolved: Resolved, of: ResolvedDataset, codes: Mapping[str, s
     for name, inputs in of.inputs.items():
         eaten = [[asdict(taken), list(keys[taken.feature].values())] for taken in inputs]
         model_keys[name] = digest([JOB_VERSION, name, codes[name], eaten])
-    searched = not resolved.spaces.keys().isdisjoint(of.inputs)
-    validates = {seed: _validation(of, folds, seed) for seed in resolved.experiment.seeds if searched}
-    return PlannedDataset(of.cohort, folds, validates, of.inputs, model_keys, keys)
+    groups, divisions = _search_splits(resolved, of, folds)
+    return PlannedDataset(of.cohort, folds, groups, divisions, of.inputs, model_keys, keys)
 
 
-def _validation(of: ResolvedDataset, folds: Mapping[str, protocols.Fold], seed: int) -> dict[str, tuple[str, ...]]:
-    """By what is held out: the training clips to validate on. Each fold is divided by a draw of its own."""
+def _search_splits(
+    resolved: Resolved, of: ResolvedDataset, folds: Mapping[str, protocols.Fold]
+) -> tuple[Groups, dict[int, dict[str, tuple[Division, ...]]]]:
+    """Who is served by one search, and by seed and group the divisions that it may see; nothing without a search."""
+    search = resolved.experiment.search
+    if search is None or resolved.spaces.keys().isdisjoint(of.inputs):
+        return {}, {}
+    groups = make_groups(folds, of.clips, None if isinstance(search.groups, str) else search.groups)
     clip_of = {clip.id: clip for clip in of.clips}
-    divided = {}
-    for held_out, fold in folds.items():
-        labels = [of.cohort.label_of[clip_id] for clip_id in fold.train_ids]
-        draw = int(digest([held_out, seed])[:8], 16)
-        try:
-            divided[held_out] = validation([clip_of[clip_id] for clip_id in fold.train_ids], labels, draw)
-        except ValueError as error:
-            remedy = "a search needs at least three subjects: take the key `search` out of the experiment"
-            raise BadInput(Problem(f"dataset {of.cohort.dataset}, {held_out} held out", str(error), remedy)) from None
-    return divided
+    divisions: dict[int, dict[str, tuple[Division, ...]]] = {}
+    for seed in resolved.experiment.seeds:
+        divisions[seed] = {}
+        for group, members in groups.items():
+            served = [folds[held_out] for held_out in members]
+            seen = pool(served)
+            labels = [of.cohort.label_of[clip_id] for clip_id in seen]
+            try:
+                made = divide([clip_of[clip_id] for clip_id in seen], labels, search.divisions, seed)
+            except ValueError as error:
+                where = f"dataset {of.cohort.dataset}, {', '.join(members)} held out"
+                remedy = "take the key `search` out of the experiment, or give more `groups`, which are smaller then"
+                raise BadInput(Problem(where, str(error), remedy)) from None
+            check(served, made, of.clips)
+            divisions[seed][group] = made
+    return groups, divisions
 
 
 def _jobs(resolved: Resolved, datasets: Mapping[str, PlannedDataset]) -> Iterator[Job]:
@@ -86,7 +107,7 @@ def _jobs(resolved: Resolved, datasets: Mapping[str, PlannedDataset]) -> Iterato
             changes, of_recipe = recipe.changes(models()[model].recipe), recipe_key(model_key, recipe)
             for seed in resolved.experiment.seeds:
                 for held_out in planned.folds:
-                    of_fold = planned.fold_key(held_out, None)
+                    of_fold = planned.fold_key(held_out, seed, None)
                     protocol = resolved.experiment.protocol
                     yield make_job(protocol, model, name, held_out, seed, changes, of_recipe, of_fold)
 
@@ -105,8 +126,9 @@ def _studies(resolved: Resolved, datasets: Mapping[str, PlannedDataset]) -> Iter
             kept = max(recipe.keep_every, math.ceil(recipe.epochs / _SEARCHED_EPOCHS))
             recipe = replace(recipe, keep_every=kept)
             space = {key: asdict(values) if isinstance(values, Range) else values for key, values in varied.items()}
-            for seed in resolved.experiment.seeds:
-                folds = [planned.fold_key(held_out, seed) for held_out in planned.folds]
-                decides = [model_key, asdict(recipe), space, search.identity(), seed, folds]
-                name = f"{model}.{dataset}.seed-{seed}.{digest(decides)[:8]}"
-                yield Study(name, model, dataset, seed, recipe, varied, search if varied else single)
+            for seed, by_group in planned.divisions.items():
+                for group, divisions in by_group.items():
+                    keys = [planned.fold_key(group, seed, number) for number in range(len(divisions))]
+                    decides = [model_key, asdict(recipe), space, search.identity(), seed, keys]
+                    name = f"{model}.{dataset}.seed-{seed}.{group.replace('/', '~')}.{digest(decides)[:8]}"
+                    yield Study(name, model, dataset, seed, group, recipe, varied, search if varied else single)

@@ -109,15 +109,18 @@ def _write_configurations(client: MlflowClient, plan: Plan, one: CellPredictions
                 "mlflow.parentRunId": parent.run_id,
                 "level": "configuration",
                 "study": study.name,
+                "seed": str(study.seed),
+                "group": study.group,
                 "number": str(tried.number),
                 "state": tried.state,
                 "model": study.model,
                 "dataset": study.dataset,
             }
             if run is None:
-                run = client.create_run(parent.experiment_id, run_name=f"{study.model} #{tried.number}", tags=tags)
+                name = f"{study.model} #{tried.number}, {study.group}, seed {study.seed}"
+                run = client.create_run(parent.experiment_id, run_name=name, tags=tags)
             now = int(time.time() * 1000)
-            found = {"inner_uf1": tried.inner_uf1, "folds": tried.folds}
+            found = {"inner_uf1": tried.inner_uf1, "epoch": tried.epoch, "divisions": tried.divisions}
             client.log_batch(
                 run.info.run_id,
                 metrics=[Metric(name, float(v), now, 0) for name, v in found.items() if v is not None],
@@ -223,13 +226,13 @@ class _Run:
                 values |= {f"{prefix}{name}{scope}": line[name] for name in ("uf1", "uar", "accuracy")}
         found = table[self._plan.rule][0]["search"]
         if found is not None:
-            values |= {"bbc_uf1": found["bbc"]["uf1"], "naive_uf1": found["naive"]["uf1"]}
+            values |= {f"{name}_uf1": found[name]["uf1"] for name in ("bbc", "naive") if found[name] is not None}
             values |= {name: float(found[name]) for name in ("trainings", "avoided")}
-        low, high = table[self._plan.rule][0]["uf1_interval"]
+        interval = table[self._plan.rule][0]["uf1_interval"]
+        if interval is not None:
+            values |= {"uf1_low": interval[0], "uf1_high": interval[1]}
         cost = complexity(models()[self._one.cell.model], len(self._one.cohort.classes))
         values |= {
-            "uf1_low": low,
-            "uf1_high": high,
             **{name: float(getattr(cost, name)) for name in ("params", "flops", "mem_rw_bytes")},
         }
         now = int(time.time() * 1000)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.console import Console
+from orchestrator.report.leaderboard import FEW_SEEDS, HEADLINES
 
+FEW_SUBJECTS = 10
 _CHOSEN = {"last": "last epoch", "inner": "chosen on inner subjects"}
 _HELD_OUT = {
     "loso": "{} subjects held out in turn, {}, pooled",
@@ -25,12 +27,29 @@ def print_leaderboard(lines: Sequence[Row], console: Console) -> None:
         _print_board(dataset, rows, console)
         _print_searches([row for row in rows if row["search"]], console)
         _print_absent_classes(rows, console)
+    _print_captions(lines, console)
     console.note(
-        "95 %: UF1 when subjects are drawn anew.\n"
         "subject, epoch: ORACLES, not results: the UF1 that choosing the best epoch on\n"
         "the test subjects (per subject; one for all) would have shown.",
         dim=True,
     )
+
+
+def _print_captions(rows: Sequence[Row], console: Console) -> None:
+    """What the intervals and spreads of a table mean, and who may have seen its subjects."""
+    people = [row["subjects"] for row in rows if row["scope"] in HEADLINES]
+    many = f"{min(people)}" if min(people) == max(people) else f"{min(people)} to {max(people)}"
+    told = [f"95 %: of the UF1 if other subjects were drawn ({many} here); another training differs too."]
+    if min(people) < FEW_SUBJECTS:
+        told.append(f"With {min(people)} subjects it is a rough guess: few people say little of others.")
+    seeds = {row["seeds"] for row in rows}
+    if 1 in seeds:
+        told.append("1 seed: the spread between trainings is unknown.")
+    if any(1 < count < FEW_SEEDS for count in seeds):
+        told.append("(a-b): the lowest and the highest of the seeds.")
+    if not all(row["searched"] for row in rows):
+        told.append("Recipes as published or as given; their authors may have chosen them on these very subjects.")
+    console.note("\n".join(told), dim=True)
 
 
 def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
@@ -39,7 +58,7 @@ def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
     for row in rows:
         mark = f" [{changed.index(row['configuration']) + 1}]" if row["configuration"] in changed else ""
         lack = "" if row["complete"] else f" {row['jobs_done']}/{row['jobs_planned']}"
-        oracle = (f"{score['uf1']:.4f}" for score in row["oracle"].values())
+        oracle = ("-" if score is None else f"{score['uf1']:.4f}" for score in row["oracle"].values())
         cells.append((f"{row['model']}{mark}{lack}", *_scores(row), *oracle))
     first = rows[0]
     seeds = f", mean of {first['seeds']} seeds" if first["seeds"] > 1 else ""
@@ -70,11 +89,14 @@ def _print_searches(rows: Sequence[Row], console: Console) -> None:
         found = row["search"]
         counts, grid = found["configurations"], found["trainings"] + found["avoided"]
         console.note(
-            f"{row['model']}: {counts['proposed']} configurations, {counts['pruned']} stopped as worse, "
-            f"{counts['failed']} failed; the races used {found['trainings']} of {grid} folds"
+            f"{row['model']}: {counts['proposed']} configurations in {found['groups']} groups, {counts['pruned']} "
+            f"stopped as worse, {counts['failed']} failed; {found['trainings']} of {grid} trainings"
         )
+    for why_not in dict.fromkeys(row["search"]["unavailable"] for row in tried if row["search"]["unavailable"]):
+        console.note(f"no BBC, naive: {why_not}.")
     console.note(
-        "nested: chosen for each subject without looking at it, then trained again; the result.\n"
+        "nested: chosen for each group of subjects without looking at any of them, then trained on\n"
+        "everybody but one, for as many epochs as were best with fewer people; the result.\n"
         "BBC: the best configuration's score, corrected for having been chosen by it.\n"
         "naive: that score as it is; NOT a result.",
         dim=True,
@@ -90,6 +112,8 @@ def print_scores(document: Mapping[str, Any], console: Console) -> None:
         cells = [(row["model"], row["scope"], str(row["clips"]), str(row["folds"]), *_scores(row)) for row in rows]
         console.table(f"{dataset}, rule {document['rule']}{oracle}{lack}", header, cells)
         _print_absent_classes(rows, console)
+    if document["rows"]:
+        _print_captions(document["rows"], console)
 
 
 def _print_absent_classes(rows: Sequence[Row], console: Console) -> None:
@@ -105,13 +129,19 @@ def _by_dataset(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return {name: [row for row in rows if row["dataset"] == name] for name in dict.fromkeys(r["dataset"] for r in rows)}
 
 
-def _interval(estimate: Row) -> tuple[str, str]:
-    low, high = estimate["uf1_interval"]
-    return f"{estimate['uf1']:.4f}", f"{low:.2f}-{high:.2f}"
+def _interval(estimate: Row | None) -> tuple[str, str]:
+    if estimate is None:
+        return "-", "-"
+    ends = estimate["uf1_interval"]
+    return f"{estimate['uf1']:.4f}", "-" if ends is None else f"{ends[0]:.2f}-{ends[1]:.2f}"
 
 
 def _scores(row: Row) -> tuple[str, str, str, str]:
     """UF1, its interval, UAR and accuracy, as every table writes them."""
     uf1, between = _interval(row)
-    spread = "" if row["uf1_seed_sd"] is None else f" ±{row['uf1_seed_sd']:.3f}"
-    return f"{uf1}{spread}", between, f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"
+    if row["uf1_seed_sd"] is not None:
+        uf1 += f" ±{row['uf1_seed_sd']:.3f}"
+    elif row["uf1_seed_range"] is not None:
+        low, high = row["uf1_seed_range"]
+        uf1 += f" ({low:.3f}-{high:.3f})"
+    return uf1, between, f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"

@@ -30,8 +30,9 @@ def training_seconds(plan: Plan, done: set[str], searches: Iterable[tuple[Study,
             clips[job.model, plan.recipe(job).epochs] += len(plan.fold(job).train_ids)
             classes[job.model] = len(plan.datasets[job.dataset].cohort.classes)
     for study, left in searches:
-        folds = plan.datasets[study.dataset].folds.values()
-        clips[study.model, study.recipe.epochs] += left * sum(len(fold.train_ids) for fold in folds) // len(folds)
+        divisions = plan.datasets[study.dataset].divisions[study.seed][study.group]
+        trained = sum(len(division.train_ids) for division in divisions)
+        clips[study.model, study.recipe.epochs] += left * trained // len(divisions)
         classes[study.model] = len(plan.datasets[study.dataset].cohort.classes)
     seconds: defaultdict[str, float] = defaultdict(float)
     for (model, epochs), count in clips.items():

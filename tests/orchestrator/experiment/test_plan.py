@@ -49,10 +49,16 @@ def test_a_plan_survives_its_file(blob_store: Store, tmp_path: Path) -> None:
     assert Plan.load(tmp_path / "plan.json") == made
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"name": 1}'])
+@pytest.mark.parametrize("damage", ["", "{", '{"version": 2, "name": 1}'])
 def test_a_damaged_plan_is_told(tmp_path: Path, damage: str) -> None:
     (tmp_path / "plan.json").write_text(damage)
     with pytest.raises(BadInput, match=r"plan.json: cannot be read"):
+        Plan.load(tmp_path / "plan.json")
+
+
+def test_a_plan_of_another_version_is_told(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"name": "t", "cohorts": {}}')
+    with pytest.raises(BadInput, match=r"written by another version of this program \(run the same experiment again"):
         Plan.load(tmp_path / "plan.json")
 
 
