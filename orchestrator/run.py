@@ -17,7 +17,7 @@ from mer_data.storage.store import Store
 from mer_models.spec import models
 from orchestrator.console import Console, duration
 from orchestrator.experiment.config import Experiment, Search, preset
-from orchestrator.experiment.plan import Plan, PlannedDataset
+from orchestrator.experiment.plan import Plan, PlannedDataset, of_older_search
 from orchestrator.experiment.planner import make_plan
 from orchestrator.experiment.resolve import Resolved, by_member, choose_datasets, resolve
 from orchestrator.experiment.search_splits import pool, search_splits
@@ -61,6 +61,11 @@ def run(experiment: Experiment, out: Path | str | None, console: Console, cpus: 
     with output.held(console) as out, Cluster(cpus) as cluster:
         precompute(resolved.store, resolved.features, cluster, console)
         plan = make_plan(resolved)
+        if plan.studies and of_older_search(out / "plan.json"):
+            console.warn(
+                f"{out} holds a search of an older version, in which a held-out subject validated for others. "
+                "Its results are not used; folds without search go on"
+            )
         plan.save(out / "plan.json")
         _write_splits(plan, out)
         for planned in plan.datasets.values():

@@ -251,6 +251,15 @@ class Plan:
         return plan
 
 
+def of_older_search(path: Path) -> bool:
+    """Whether a plan's file is of a version whose searches were divided otherwise, and has any."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False  # whatever it was, it is written anew
+    return isinstance(document, dict) and document.get("version", 1) < PLAN_VERSION and bool(document.get("studies"))
+
+
 def make_job(
     protocol: str, model: str, dataset: str, held_out: str, seed: int, changes: str, of_recipe: str, of_fold: str
 ) -> Job:

@@ -30,9 +30,10 @@ from orchestrator.experiment.resolve import resolve
 from orchestrator.machines import ray_cluster
 from orchestrator.machines.resources import Resources
 from orchestrator.output.ledger import FoldResult, Ledger
+from orchestrator.output.trained import TrainedJobs
 from orchestrator.report.leaderboard import score_document
 from orchestrator.report.predictions import score_cells
-from orchestrator.search.study import StudyDriver, Trained, optuna_storage
+from orchestrator.search.study import StudyDriver, optuna_storage
 from orchestrator.sweep.tune_run import SweepCost, sweep
 
 SUBJECTS, FUNCTION_TRIALS = 68, 8
@@ -109,7 +110,7 @@ def planning_and_resuming(bench: Bench) -> None:
 
 def resuming_search(bench: Bench) -> None:
     """Go through a finished search of 10,000 folds again, whose folds no race has stopped."""
-    search = {"configurations": 147, "race": False, "space": SPACE}
+    search = {"configurations": 400, "race": False, "space": SPACE}
     plan, out = bench.plan(1, models=["ststnet"], recipes=RECIPE, search=search), bench.folder / "searched"
     ledger = Ledger(out / "ledger")
     simulate(plan, out)
@@ -117,7 +118,7 @@ def resuming_search(bench: Bench) -> None:
     for time_ in ("first", "second"):
         start = time.perf_counter()
         ledger.drop_damaged()
-        trained, storage = Trained(plan, ledger), optuna_storage(out)
+        trained, storage = TrainedJobs(plan, ledger), optuna_storage(out)
         runs = [StudyDriver(plan, study, trained, out, storage) for study in plan.studies]
         for run in runs:
             run.advance()

@@ -80,7 +80,8 @@ def test_seeds_are_averaged_and_their_spread_is_told(blob_store: Store, ledger: 
     row = document(plan, ledger)["rows"][0]
     assert (row["seeds"], row["clips"], row["folds"], row["jobs_planned"]) == (2, 24, 6, 12)
     assert row["uar"] == pytest.approx((1 + 1 / 3) / 2)
-    assert row["uf1_seed_sd"] == pytest.approx((1 - 2 * row["uf1"] + 1) / 2**0.5)
+    assert row["uf1_seed_range"] == pytest.approx([2 * row["uf1"] - 1, 1])
+    assert row["uf1_seed_sd"] is None, "two seeds have a range; a deviation needs five"
     assert np.sum(row["confusion"]) == 48
 
 

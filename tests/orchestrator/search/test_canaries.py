@@ -1,7 +1,7 @@
 """Canaries of the first promise: a search that had seen whom it is scored on would show it here.
 
-Each was seen to fail when its wall is broken: groups made by class, a search that sees its group, a race between groups,
-an epoch chosen by held-out answers, an interval without its expansion (`tests/orchestrator/score/test_bootstrap.py`).
+Each was seen to fail when its wall is broken: groups made by class, a search that sees its group, a race between
+groups, an epoch chosen by held-out answers, an interval without its expansion (`../score/test_bootstrap.py`).
 """
 
 from collections import defaultdict
