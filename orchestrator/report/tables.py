@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.console import Console
-from orchestrator.report.leaderboard import FEW_SEEDS, HEADLINES
+from orchestrator.report.score_rows import FEW_SEEDS, HEADLINES
 
 FEW_SUBJECTS = 10
 _CHOSEN = {"last": "last epoch", "inner": "chosen on inner subjects"}
@@ -117,12 +117,15 @@ def print_scores(document: Mapping[str, Any], console: Console) -> None:
 
 
 def _print_absent_classes(rows: Sequence[Row], console: Console) -> None:
-    """Say which scopes lack a class: their scores are means over fewer classes."""
+    """Say which scopes lack a class, so that their scores are means over the others, and which cannot be learnt."""
     for scope in dict.fromkeys(row["scope"] for row in rows):
         row = next(row for row in rows if row["scope"] == scope)
         absent = [name for name in row["classes"] if name not in row["classes_scored"]]
         if absent:
             console.note(f"{scope}: no clips of {', '.join(absent)}; scores are means over the other classes")
+        if scope in HEADLINES:
+            for warning in (one["warning"] for one in row["per_class"] if one["warning"]):
+                console.note(f"{scope}: {warning}")
 
 
 def _by_dataset(rows: Sequence[Row]) -> dict[str, list[Row]]:
