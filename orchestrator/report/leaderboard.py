@@ -9,7 +9,8 @@ from mer_data.problems import BadInput, Problem, did_you_mean
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.output.ledger import Ledger
 from orchestrator.output.search_history import divisions_of, histories
-from orchestrator.report.predictions import CellPredictions
+from orchestrator.report.comparison import separable_from_best
+from orchestrator.report.predictions import Cell, CellPredictions
 from orchestrator.report.score_rows import HEADLINES, headline, rows
 from orchestrator.score.model_selection import RULES
 
@@ -81,10 +82,19 @@ def _title(job: Job) -> str:
 
 
 def score_document(plan: Plan, ledger: Ledger, scored: Sequence[CellPredictions], rule: str) -> dict[str, Any]:
-    """The document of ``mer score --json``."""
+    """The document of ``mer score --json``.
+
+    Of headline rows under an honest rule, `separable_from_best` tells whether the model is worse than the best one of
+    its dataset by more than luck; see :func:`orchestrator.report.comparison.separable_from_best`.
+    """
     state = status(plan, ledger)["jobs"]
     complete = not state["missing"] and not state["failed"]
-    return {"rule": rule, "oracle": RULES[rule].oracle, "complete": complete, "rows": rows(scored, rule)}
+    separable = {} if RULES[rule].oracle else separable_from_best(scored, rule)
+    found = []
+    for row in rows(scored, rule):
+        cell = Cell(row["model"], row["dataset"], row["configuration"])
+        found.append({**row, "separable_from_best": separable.get(cell) if row["scope"] in HEADLINES else None})
+    return {"rule": rule, "oracle": RULES[rule].oracle, "complete": complete, "rows": found}
 
 
 def board(scored: Sequence[CellPredictions], document: Mapping[str, Any]) -> list[dict[str, Any]]:
