@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+import shlex
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -63,6 +65,15 @@ def test_the_files_appear_and_are_named(out: Path, capsys: pytest.CaptureFixture
     assert mer("score", out) == 0
     assert f"environment.json: in {out}" in capsys.readouterr().err
     assert {path.name for path in out.iterdir()} == {"plan.json", "ledger", *FILES}
+
+
+def test_the_page_names_every_file() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/results-files.md").read_text(encoding="utf-8")
+    table = page.split("| file |")[1].split("\n\n")[0]
+    named = set(re.findall(r"`([a-z_]+\.[a-z]+)`", table))
+    assert named == FILES | {"chosen.csv", "experiment.yaml", "run.log"}
+    for words in re.findall(r"^mer compare (.*)$", page, re.MULTILINE):
+        cli.mer.commands["compare"].make_context("compare", shlex.split(words))
 
 
 def test_the_same_ledger_gives_the_same_bytes(out: Path, tmp_path: Path) -> None:
