@@ -85,6 +85,8 @@ def test_the_difference_is_that_of_the_scores_with_its_errors() -> None:
     assert (back.value, back.p) == (pytest.approx(-found.value), found.p)
     assert back.interval == pytest.approx((-found.interval[1], -found.interval[0]), abs=1e-3)
     assert (found.subjects, found.freedom) == (20, 18)
+    same = difference(first, first, strata, uar)
+    assert (same.interval, same.p) == ((0, 0), 1), "the same people are drawn for both"
 
 
 def test_the_standard_error_is_that_of_a_mean_where_the_metric_is_one() -> None:
