@@ -86,13 +86,13 @@ def _wanted(store: Store, known: Dataset, features: Sequence[str]) -> _Wanted:
     wanted = [name for name in features if not _holds(store, known, name)]
     if wanted and known.frame_root is None:
         for name in wanted:
-            _derive(store, known, FEATURES[name])
+            derive(store, known, FEATURES[name])
         wanted = []
     subjects = ShardFinder(store, known).find([FEATURES[name] for name in wanted]) if wanted else []
     return _Wanted(known.name, wanted, subjects)
 
 
-def _derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
+def derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
     """Make a feature from other features of a dataset that came without frames."""
     sources = [store.feature(dataset.name, name) for name in spec.derive_from if name in store.features(dataset.name)]
     if spec.derive is None or not sources or sources[0].name != spec.derive_from[0]:
