@@ -240,7 +240,7 @@ def _read(text: str, where: str, changes: Sequence[str]) -> Experiment:
     try:
         return Experiment.model_validate(tree)
     except ValidationError as error:
-        raise BadInput(_explain(one, places) for one in error.errors()) from None
+        raise BadInput(_explain(found, places) for found in error.errors()) from None
 
 
 def _parse(text: str, where: str) -> tuple[dict[str, Any], _Places]:

@@ -102,21 +102,21 @@ def derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
     for subject in sorted({clip.subject for clip in dataset.clips}):
         ids = [clip.id for clip in dataset.clips if clip.subject == subject]
         key = digest(
-            [spec.key(), ids, [shard.key for one in sources for shard in one.shards if shard.subject == subject]]
+            [spec.key(), ids, [shard.key for source in sources for shard in source.shards if shard.subject == subject]]
         )
         shards.append(Shard(subject, key, len(ids)))
         path = store.feature_folder(dataset.name, spec.name) / shards[-1].file
         if not path.exists():
-            arrays = {one.name: one.find(ids) for one in sources}
+            arrays = {source.name: source.find(ids) for source in sources}
             rows = ((i, spec.derive({name: of[i] for name, of in arrays.items()})) for i in ids)
             write_arrays(path, rows, {"key": key})
             store.publish(path)
-    store.write_manifest(dataset.name, spec, shards, f"derived from {', '.join(one.name for one in sources)}")
+    store.write_manifest(dataset.name, spec, shards, f"derived from {', '.join(source.name for source in sources)}")
 
 
 def _title(missing: Sequence[SubjectWork]) -> str:
-    names = list(dict.fromkeys(name for one in missing for name in one.shards))
-    datasets = ", ".join(dict.fromkeys(one.dataset for one in missing))
+    names = list(dict.fromkeys(name for work in missing for name in work.shards))
+    datasets = ", ".join(dict.fromkeys(work.dataset for work in missing))
     return f"{names[0] if len(names) == 1 else f'{len(names)} features'} of {datasets}"
 
 

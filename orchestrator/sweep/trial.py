@@ -164,9 +164,10 @@ def gather(work: Work, inputs: tuple[InputSpec, ...], clip_ids: tuple[str, ...])
     What fits well into memory is copied into one array now; the rest stays in the mapped files.
     """
     arrays: list[Rows] = []
-    for one in inputs:
-        members = [_open(work.store, name, one.feature, key) for name, key in work.feature_keys[one.feature].items()]
-        lazy = LazyRows(members, clip_ids, [members[0].channels.index(channel) for channel in one.channels])
+    for taken in inputs:
+        keys = work.feature_keys[taken.feature]
+        members = [_open(work.store, name, taken.feature, key) for name, key in keys.items()]
+        lazy = LazyRows(members, clip_ids, [members[0].channels.index(channel) for channel in taken.channels])
         arrays.append(lazy if lazy.nbytes > RESIDENT_BYTES else np.asarray(lazy))
     return tuple(arrays)
 
