@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mer_data.datasets.common import UNITS, loose, read_each, sheet_and_root, sheet_files, tree_below
@@ -29,7 +30,6 @@ from mer_data.labels import read_emotion
 from mer_data.problems import BadInput, Problem
 from mer_data.sheets import Row, Sheet, read_sheet
 
-NAMES = {"HS": "smic_e", "VIS": "smic_e_vis", "NIR": "smic_e_nir"}
 SHEET = "SMIC-{}-E_annotation.xlsx"
 REQUIRED = {
     "subject": ("Subject",),
@@ -46,28 +46,13 @@ _SHORT = ("smicallcropped", "smicallraw")  # the trees of the release with short
 _DEPTH = 4  # SMIC/SMIC-E_raw image/HS_long/SMIC-HS-E is three below the root, and copies have HS in it
 
 
-def read_hs(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read the high-speed camera of SMIC-E; see :func:`read`."""
-    return read("HS", sources, apex)
-
-
-def read_vis(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read the ordinary camera of SMIC-E; see :func:`read`."""
-    return read("VIS", sources, apex)
-
-
-def read_nir(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read the near-infrared camera of SMIC-E; see :func:`read`."""
-    return read("NIR", sources, apex)
-
-
-def read(camera: str, sources: Sequence[Path], apex: ApexRule) -> Imported:
+def read(camera: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     """Read one camera of SMIC-E as it is distributed.
 
     Parameters
     ----------
     camera
-        ``HS``, ``VIS`` or ``NIR``.
+        One of ``CAMERAS``.
     sources
         The folder ``SMIC``, ``SMIC-E_raw image`` or ``HS_long``; or the sheet and a folder of frames.
     apex
@@ -87,7 +72,7 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule) -> Imported:
     tree = _find_tree(root, camera)
     sheet = _read(named) if named else _find_sheet(tree, root, camera)
     rows, text = _without_text(sheet.rows)
-    reader = _Reader(NAMES[camera], tree, CAMERAS[camera][1], _events(rows), apex)
+    reader = _Reader(CAMERAS[camera].extended, tree, CAMERAS[camera].fps, _events(rows), apex)
     if text:
         reader.report.note(text[0].at(), f"{len(text)} rows of text from here on are passed over")
     if "apex" in sheet.rows[0].headers:
@@ -97,9 +82,12 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule) -> Imported:
     return Imported(reader.read_all(reader.rows), sheet.path, tree, tuple(reader.report.notes))
 
 
+read_hs, read_vis, read_nir = (partial(read, camera) for camera in CAMERAS)
+
+
 def _find_tree(root: Path, camera: str) -> Path:
     """Find a camera's folder of subjects; folders of the other cameras and of the short clips are passed over."""
-    others = [other for other in NAMES if other != camera]
+    others = [other for other in CAMERAS if other != camera]
     skipped = {*_SHORT, *(loose(name.format(other)) for other in others for name in ("{}", "{}_long", "SMIC-{}-E"))}
     example = f"{camera}_long/SMIC-{camera}-E/s01"
     tree = tree_below(root, skipped, read_subject, example, _DEPTH)
