@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from mer_data.formats import import_dataset
@@ -21,7 +22,7 @@ def draw(format_: str, dest: Path, *, subjects: int | None, clips: int | None, s
     BadInput
         If there is no twin of that format, or `dest` holds files.
     """
-    makers = {**TWINS, **PROJECT_TWINS, **COMPOSITE_TWINS}
+    makers: dict[str, Callable[..., None]] = {**TWINS, **PROJECT_TWINS, **COMPOSITE_TWINS}
     if format_ not in makers:
         raise BadInput(Problem(format_, "no synthetic dataset of this format", did_you_mean(format_, makers)))
     wanted = {name: count for name, count in (("subjects", subjects), ("clips", clips)) if count is not None}

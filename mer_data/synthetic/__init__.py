@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from mer_data.synthetic.aman import make_aman
 from mer_data.synthetic.atn import make_atn
 from mer_data.synthetic.casme import make_casme
-from mer_data.synthetic.casme2 import HEADER, SHEET, make_casme2
+from mer_data.synthetic.casme2 import make_casme2
 from mer_data.synthetic.casme3 import make_casme3a, make_casme3c
 from mer_data.synthetic.casme_sq import make_casme_sq
+from mer_data.synthetic.casting import ClipTruth
+from mer_data.synthetic.dataset_twin import DatasetTwin
 from mer_data.synthetic.dfme import make_dfme
 from mer_data.synthetic.dual_atme import make_dual_atme
 from mer_data.synthetic.fourdme import make_fourdme
@@ -24,34 +26,25 @@ from mer_data.synthetic.samm import make_samm
 from mer_data.synthetic.samm_lv import make_samm_lv
 from mer_data.synthetic.smic import make_smic, make_smic_nir, make_smic_vis
 from mer_data.synthetic.smic_e import make_smic_e, make_smic_e_nir, make_smic_e_vis
-from mer_data.synthetic.twin import TRUTH, ClipTruth, Field, Progress, planted_flow, read_truth
+from mer_data.synthetic.twin import TRUTH, Progress, planted_flow, read_truth
 
 __all__ = (
-    "COMPOSITE_TWINS", "HEADER", "PROJECT_TWINS", "SHEET", "TRUTH", "TWINS",
-    "ClipTruth", "Field", "Progress", "make_casme2", "planted_flow", "read_truth",
+    "COMPOSITE_TWINS", "PROJECT_TWINS", "TRUTH", "TWINS",
+    "ClipTruth", "Progress", "make_casme2", "planted_flow", "read_truth",
 )  # fmt: skip
 
-# By format; each is a MakeTwin, and callers may leave any option out.
-TWINS: Mapping[str, Callable[..., None]] = {
-    "casme": make_casme,
-    "casme2": make_casme2,
-    "casme_sq": make_casme_sq,
-    "casme3a": make_casme3a,
-    "casme3c": make_casme3c,
-    "samm": make_samm,
-    "samm_lv": make_samm_lv,
-    "smic": make_smic,
-    "smic_vis": make_smic_vis,
-    "smic_nir": make_smic_nir,
-    "smic_e": make_smic_e,
-    "smic_e_vis": make_smic_e_vis,
-    "smic_e_nir": make_smic_e_nir,
-    "mmew": make_mmew,
-    "4dme": make_fourdme,
-    "dfme": make_dfme,
-}
+# By format.
+TWINS: Mapping[str, DatasetTwin] = {
+    twin.profile.dataset: twin
+    for twin in (
+        make_casme, make_casme2, make_casme_sq, make_casme3a, make_casme3c, make_samm, make_samm_lv,
+        make_smic, make_smic_vis, make_smic_nir, make_smic_e, make_smic_e_vis, make_smic_e_nir,
+        make_mmew, make_fourdme, make_dfme,
+    )
+}  # fmt: skip
 
-# The same for what other projects hand on: clips of several datasets, named as the published lists name them.
+# The same for what other projects hand on: clips of several datasets, named as the published lists name them. Each is a
+# MakeTwin, as those above are when they are called.
 PROJECT_TWINS: Mapping[str, Callable[..., None]] = {
     "offtanet": make_offtanet,
     "atn": make_atn,

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_data.problems import BadInput, Problem
-from mer_data.synthetic.casting import ClipTruth
+from mer_data.synthetic.casting import ClipTruth, of_one_size
 from mer_data.synthetic.published import LABELS, picture, plan_published
-from mer_data.synthetic.twin import Progress, new_twin, of_one_size, random_state, write_image
+from mer_data.synthetic.twin import Progress, new_twin, random_state, write_image
 
 _MAP = (256, 14, 14)
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mer_data.synthetic import motion
-from mer_data.synthetic.casting import ClipTruth
+from mer_data.synthetic.casting import ClipTruth, of_one_size
 from mer_data.synthetic.coloured import coloured, png
 from mer_data.synthetic.published import CLIPS, LABELS, SUBJECTS, picture, plan_published
-from mer_data.synthetic.twin import Progress, new_twin, of_one_size, write_image
+from mer_data.synthetic.twin import Progress, new_twin, write_image
 
 SHEET = "combined_3_class2_for_optical_flow.csv"
 HEADER = ("dataset", "sub", "filename_o", "label", "apex", "imagename", "sub_filename")

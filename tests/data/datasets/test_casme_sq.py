@@ -10,10 +10,12 @@ from by_hand import assert_told
 
 from mer_data import schema
 from mer_data.datasets import casme_sq
+from mer_data.datasets.casme_sq import WORKBOOK
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
 from mer_data.sheets import read_bare
-from mer_data.synthetic.casme_sq import BLINKS, FOLDERS, STIMULI, WORKBOOK, Tree, make_casme_sq
+from mer_data.synthetic.casme_sq import BLINKS, FOLDERS, STIMULI, make_casme_sq, make_casme_sq_videos
+from mer_data.synthetic.dataset_twin import DatasetTwin
 from mer_data.synthetic.twin import read_truth
 from mer_data.synthetic.workbook import write_worksheets
 
@@ -61,10 +63,10 @@ def _problems(root: Path) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-@pytest.mark.parametrize("tree", ["cropped", "rawpic"])
-def test_the_twin_comes_back_as_planted(tmp_path: Path, tree: Tree) -> None:
+@pytest.mark.parametrize("make", [make_casme_sq, make_casme_sq_videos], ids=["samples", "videos"])
+def test_the_twin_comes_back_as_planted(tmp_path: Path, make: DatasetTwin) -> None:
     dest = tmp_path / "CAS(ME)^2"
-    make_casme_sq(dest, subjects=4, clips=12, seed=1, size=(32, 40), length=(5, 9), tree=tree)
+    make(dest, subjects=4, clips=12, seed=1, size=(32, 40), length=(5, 9))
     imported = casme_sq.read([dest])
     assert not schema.find_problems(imported.clips, "workbook")
     truth = read_truth(dest)
