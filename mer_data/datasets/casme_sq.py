@@ -63,7 +63,7 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     expressions, rule1, rule2 = _worksheets(path)
     tree = find_tree(root, TREES, read_subject, "s15, s16, ... or 15, 16, ...")
     reader = _Reader(tree, _subjects(rule1), _codes(rule2), apex)
-    return Imported(reader.read_all(_micro(expressions, reader.report)), path, tree, tuple(reader.report.notes))
+    return reader.import_rows(_micro(expressions, reader.report), path)
 
 
 def read_subject(text: str) -> str | None:

@@ -22,6 +22,7 @@ from mer_data.datasets.intervals import cut_offset, read_number
 from mer_data.datasets.reader import NamedClipReader
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, raise_all
+from mer_data.schema import Clip
 from mer_data.sheets import Row, Sheet, read_sheet
 
 NAME = "dfme"
@@ -64,9 +65,7 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     for sheet in sheets:
         if sheet not in here:
             reader.report.note(str(sheet.path), f"left out: none of its {len(sheet.rows)} clips has frames in {root}")
-    clips = reader.read_all(row for sheet in here for row in sheet.rows)
-    _note_frames_without_rows(reader, here)
-    return Imported(clips, here[0].path, root, tuple(reader.report.notes))
+    return reader.import_rows([row for sheet in here for row in sheet.rows], here[0].path)
 
 
 def read_subject(text: str) -> str | None:
@@ -104,10 +103,10 @@ def _overlaps(sheets: Sequence[Sheet]) -> list[Problem]:
     """Two copies of one part; telling it for every row would bury the reason."""
     names = {sheet.path: {read_name(row["name"]) or row["name"] for row in sheet.rows} for sheet in sheets}
     problems = []
-    for (one, first), (other, second) in combinations(names.items(), 2):
+    for (earlier, first), (later, second) in combinations(names.items(), 2):
         if shared := len(first & second):
-            what = f"has {shared} clips that are in {one.name} too"
-            problems.append(Problem(str(other), what, "name the sheets to use as well as the folder"))
+            what = f"has {shared} clips that are in {earlier.name} too"
+            problems.append(Problem(str(later), what, "name the sheets to use as well as the folder"))
     return problems
 
 
@@ -116,17 +115,17 @@ def _has_frames(sheet: Sheet, reader: _Reader) -> bool:
     return any(name and name[1] in reader.clips.get(name[0], ()) for name in named)
 
 
-def _note_frames_without_rows(reader: _Reader, sheets: Sequence[Sheet]) -> None:
-    known = {named[1] for sheet in sheets for row in sheet.rows if (named := read_name(row["name"]))}
-    unused = sorted(name for clips in reader.clips.values() for name in clips if name not in known)
-    if unused:
-        what = f"{len(unused)} folders of frames without a row in a sheet, for instance {unused[0]}"
-        reader.report.note(str(reader.tree), what)
-
-
 class _Reader(NamedClipReader):
     def __init__(self, tree: Path, apex: ApexRule) -> None:
         super().__init__(NAME, tree, read_subject, "sub0003 or 3", float(RATES[0]), apex, read_name)
+
+    def sum_up(self, clips: Sequence[Clip], rows: Sequence[Row], source: Path) -> None:
+        """Note the folders of frames that no row tells of."""
+        known = {named[1] for row in rows if (named := read_name(row["name"]))}
+        unused = sorted(name for clips_of in self.clips.values() for name in clips_of if name not in known)
+        if unused:
+            what = f"{len(unused)} folders of frames without a row in a sheet, for instance {unused[0]}"
+            self.report.note(str(self.tree), what)
 
     def emotion(self, row: Row) -> str | None:
         """The canonical emotion of a row, which word and code must agree on."""

@@ -79,7 +79,7 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> I
         reader.report.note(str(sheet.path), "gives apexes, which the official sheet does not; they are used")
     else:
         reader.report.note(str(sheet.path), "gives no apex for any clip; the middle frame is taken, or motion decides")
-    return Imported(reader.read_all(reader.rows), sheet.path, tree, tuple(reader.report.notes))
+    return reader.import_rows(reader.rows, sheet.path)
 
 
 read_hs, read_vis, read_nir = (partial(read, camera) for camera in CAMERAS)
