@@ -128,7 +128,7 @@ def test_cut_samples_may_be_named_apart(root: Path, tmp_path: Path) -> None:
 
 
 def test_bare_worksheets_keep_their_row_numbers_and_fill_short_rows(tmp_path: Path) -> None:
-    write_worksheets(tmp_path / "a.xlsx", {"one": [["x", 1.0], [], ["y"]], "two": []})
+    write_worksheets(tmp_path / "a.xlsx", {"one": [["x", 1.0], [], ["y"], ["", "", "a remark beside"]], "two": []})
     one, two = read_bare(tmp_path / "a.xlsx")
     assert [(row.number, dict(row.cells)) for row in one.columns(("a", "b"))] == [
         (1, {"a": "x", "b": "1"}),
@@ -153,6 +153,11 @@ def test_macro_expressions_are_left_out_and_counted(root: Path, word: str) -> No
     imported = casme_sq.read([root])
     assert [clip.name for clip in imported.clips] == ["happy1_1"]
     assert imported.notes[0].endswith("2 macro-expressions are left out, 1 micro-expressions are read")
+
+
+def test_remarks_beside_the_tables_are_passed_over(root: Path) -> None:
+    _workbook(root, _row(), [*[""] * 9, "1: see the first worksheet"])
+    assert [clip.name for clip in casme_sq.read([root]).clips] == ["happy1_1"]
 
 
 def test_an_apex_of_zero_is_missing(root: Path) -> None:
