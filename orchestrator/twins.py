@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
+from mer_data import synthetic
 from mer_data.formats import import_dataset
-from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.storage.store import Store
-from mer_data.synthetic import COMPOSITE_TWINS, PROJECT_TWINS, TWINS
 from orchestrator.console import Console
 
 SYNTHETIC = "casme2_synthetic"
@@ -22,14 +20,7 @@ def draw(format_: str, dest: Path, *, subjects: int | None, clips: int | None, s
     BadInput
         If there is no twin of that format, or `dest` holds files.
     """
-    makers: dict[str, Callable[..., None]] = {**TWINS, **PROJECT_TWINS, **COMPOSITE_TWINS}
-    if format_ not in makers:
-        raise BadInput(Problem(format_, "no synthetic dataset of this format", did_you_mean(format_, makers)))
-    wanted = {name: count for name, count in (("subjects", subjects), ("clips", clips)) if count is not None}
-    if wanted and format_ in COMPOSITE_TWINS:
-        raise BadInput(
-            Problem(format_, "its clips are those of the published list", "leave --subjects and --clips out")
-        )
+    synthetic.refuse_undrawable(format_, subjects, clips)  # before there is anything on the screen
     with console.progress("drawing", 0, "clips") as progress:
         done = 0
 
@@ -38,7 +29,7 @@ def draw(format_: str, dest: Path, *, subjects: int | None, clips: int | None, s
             progress.advance(now - done, total=total)
             done = now
 
-        makers[format_](dest, **wanted, seed=seed, progress=advance)
+        synthetic.draw(format_, dest, subjects=subjects, clips=clips, seed=seed, progress=advance)
 
 
 def add_synthetic(store: Store, folder: Path, console: Console) -> None:

@@ -6,7 +6,9 @@ A twin is for tests, demonstrations and trials of the machinery. Scores on it sa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
+from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.synthetic.aman import make_aman
 from mer_data.synthetic.atn import make_atn
 from mer_data.synthetic.casme import make_casme
@@ -30,7 +32,7 @@ from mer_data.synthetic.twin import TRUTH, Progress, planted_flow, read_truth
 
 __all__ = (
     "COMPOSITE_TWINS", "PROJECT_TWINS", "TRUTH", "TWINS",
-    "ClipTruth", "Progress", "make_casme2", "planted_flow", "read_truth",
+    "ClipTruth", "Progress", "draw", "make_casme2", "planted_flow", "read_truth", "refuse_undrawable",
 )  # fmt: skip
 
 # By format.
@@ -56,3 +58,56 @@ PROJECT_TWINS: Mapping[str, Callable[..., None]] = {
 # A function (dest, *, seed, size=..., length=..., progress=None) for each published list: below dest, a twin for each
 # of its datasets, each with an importer of its own.
 COMPOSITE_TWINS: Mapping[str, Callable[..., None]] = {"megc2019": make_megc2019}
+
+
+def draw(
+    format_: str,
+    dest: Path,
+    *,
+    subjects: int | None = None,
+    clips: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> None:
+    """Draw a synthetic dataset in the layout of a format.
+
+    Parameters
+    ----------
+    format_
+        A key of :data:`TWINS`, :data:`PROJECT_TWINS` or :data:`COMPOSITE_TWINS`.
+    dest
+        A folder that does not exist or is empty.
+    subjects, clips
+        How many; as many as the real dataset has if None.
+    seed
+        Another seed draws other faces, motions and intervals.
+    progress
+        Called with the clips done and the clips in all.
+
+    Raises
+    ------
+    BadInput
+        As :func:`refuse_undrawable`, or if `dest` holds files, or the numbers make no dataset.
+    """
+    refuse_undrawable(format_, subjects, clips)
+    wanted = {name: count for name, count in (("subjects", subjects), ("clips", clips)) if count is not None}
+    _makers()[format_](dest, **wanted, seed=seed, progress=progress)
+
+
+def refuse_undrawable(format_: str, subjects: int | None, clips: int | None) -> None:
+    """Refuse what :func:`draw` cannot draw, whatever the folder.
+
+    Raises
+    ------
+    BadInput
+        If there is no twin of that format, or its clips cannot be chosen but were.
+    """
+    if format_ not in _makers():
+        raise BadInput(Problem(format_, "no synthetic dataset of this format", did_you_mean(format_, _makers())))
+    if format_ in COMPOSITE_TWINS and (subjects, clips) != (None, None):
+        what = "its clips are those of the published list"
+        raise BadInput(Problem(format_, what, "leave --subjects and --clips out"))
+
+
+def _makers() -> dict[str, Callable[..., None]]:
+    return {**TWINS, **PROJECT_TWINS, **COMPOSITE_TWINS}
