@@ -108,9 +108,9 @@ def _find_sheet(tree: Path, root: Path, camera: str) -> Sheet:
         found, wrong = read_each(sheet_files(folder), _read)
         problems += wrong
         if len(found) > 1:  # above the cameras' folders there may be one for each
-            found = [one for one in found if f"smic{camera}e".casefold() in loose(one.path.name)] or found
+            found = [sheet for sheet in found if f"smic{camera}e".casefold() in loose(sheet.path.name)] or found
         if len(found) > 1:
-            names = ", ".join(one.path.name for one in found)
+            names = ", ".join(sheet.path.name for sheet in found)
             what = f"{len(found)} sheets have the right columns: {names}"
             raise BadInput(Problem(str(folder), what, "name the sheet to use as well as the folder"))
         if found:

@@ -39,7 +39,8 @@ def make_offtanet(
     """
     planned: list[ClipTruth] = []
     # The person with most clips of each dataset, then the second of each.
-    people = [one for rank in zip_longest(*by_clips(_LIST).values()) for one in rank if one][: max(subjects, 0)]
+    ranks = zip_longest(*by_clips(_LIST).values())
+    people = [person for rank in ranks for person in rank if person][: max(subjects, 0)]
     for dataset, roles in deal(_LIST, people, subjects, clips).items():
         casting = Casting(
             dataset=dataset,
