@@ -31,6 +31,7 @@ from mer_data.datasets.common import (
     find_tree,
     loose,
     subject_folders,
+    subject_reader,
 )
 from mer_data.datasets.intervals import at_onset, frame_numbers, read_number
 from mer_data.datasets.reader import ClipReader, SheetImporter
@@ -50,13 +51,7 @@ REQUIRED = {
     "emotion": ("Emotion", "Estimated Emotion"),
 }
 OPTIONAL = {**UNITS, "apex_end": ("ApexF2",)}
-_SUBJECT = re.compile(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
-
-
-def read_subject(text: str) -> str | None:
-    """Turn ``01``, ``1``, ``1.0`` or ``sub01`` into the canonical ``sub01``; None if it is none of these."""
-    match = _SUBJECT.fullmatch(text)
-    return f"sub{int(match.group(1)):02}" if match else None
+read_subject = subject_reader(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", "sub{:02}")  # sub01 may also be written 1, 01 or 1.0
 
 
 def _find_subjects(root: Path) -> tuple[Path, dict[str, Path]]:

@@ -25,7 +25,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mer_data.datasets.common import entries, find_folder, find_sheet, sheet_and_root, sheet_files, tree_below
+from mer_data.datasets.common import (
+    entries,
+    find_folder,
+    find_sheet,
+    sheet_and_root,
+    sheet_files,
+    subject_reader,
+    tree_below,
+)
 from mer_data.datasets.intervals import at_onset, frame_numbers, read_number
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
@@ -52,8 +60,10 @@ REQUIRED_C = {
     "emotion": ("emotion",),
 }
 OPTIONAL_C = {"apex": ("apex",), "action_units": ("au",)}
-_SUBJECT_A = re.compile(r"spNO\.?\s*0*(\d+)", re.IGNORECASE)
-_SUBJECT_C = re.compile(r"(?:c|sub|spNO\.?)?0*(\d+)(?:\.0*)?", re.IGNORECASE)
+read_subject_a = subject_reader(r"spNO\.?\s*0*(\d+)", "spNO.{}")  # spNO.1, in any case
+read_subject_c = subject_reader(
+    r"(?:c|sub|spNO\.?)?0*(\d+)(?:\.0*)?", "c{:02}"
+)  # c01 may also be written 1, 01, 1.0, sub01 or spNO.1
 _COMMAS = re.compile(r"\s*[,\uFF0C\u3001]\s*")  # ASCII, full-width and enumeration comma
 _COLOUR = ("color", "colour")
 _DEPTH = 5  # CASME3/part_A/data/part_A_split/part_A is four below the root, and a zip file may double one
@@ -112,18 +122,6 @@ def read_c(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     reader = _PartC(tree, apex)
     reader.report.note(str(sheet.path), "gives no apex for any clip; the middle frame is taken, or motion decides")
     return reader.import_rows(sheet.rows, sheet.path)
-
-
-def read_subject_a(text: str) -> str | None:
-    """Turn ``spNO.1`` in any case into itself; None if it is something else."""
-    match = _SUBJECT_A.fullmatch(text)
-    return f"spNO.{int(match.group(1))}" if match else None
-
-
-def read_subject_c(text: str) -> str | None:
-    """Turn ``1``, ``01``, ``1.0``, ``c01``, ``sub01`` or ``spNO.1`` into the canonical ``c01``; None if it is none."""
-    match = _SUBJECT_C.fullmatch(text)
-    return f"c{int(match.group(1)):02}" if match else None
 
 
 def _find_sheet(named: Path | None, root: Path, part: str, required: Columns, optional: Columns, example: str) -> Sheet:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from mer_data.datasets.common import COLUMNS, UNITS, read_each, sheet_and_root, sheet_files
+from mer_data.datasets.common import COLUMNS, UNITS, read_each, sheet_and_root, sheet_files, subject_reader
 from mer_data.datasets.intervals import cut_offset, read_number
 from mer_data.datasets.reader import NamedClipReader
 from mer_data.imported import ApexRule, Imported
@@ -32,7 +32,7 @@ TREES = {"train": "DFME_train", "testA": "DFME_testA", "testB": "DFME_testB"}
 CODES = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")  # EmotionId, from 0
 REQUIRED = {**COLUMNS, "emotion": ("Emotion",), "fps": ("Fps",)}
 OPTIONAL = {**UNITS, "emotion_id": ("EmotionId",)}
-_SUBJECT = re.compile(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
+read_subject = subject_reader(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", "sub{:04}")  # sub0003 may also be written 3 or 3.0
 _CLIP = re.compile(r"sub(\d{1,9})_(\d{1,9})", re.IGNORECASE)
 _RATE = re.compile(r"\d{1,6}(\.\d*)?")
 
@@ -66,12 +66,6 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
         if sheet not in here:
             reader.report.note(str(sheet.path), f"left out: none of its {len(sheet.rows)} clips has frames in {root}")
     return reader.import_rows([row for sheet in here for row in sheet.rows], here[0].path)
-
-
-def read_subject(text: str) -> str | None:
-    """Turn ``sub0003``, ``3`` or ``3.0`` into the canonical ``sub0003``; None if it is none of these."""
-    match = _SUBJECT.fullmatch(text)
-    return f"sub{int(match.group(1)):04}" if match else None
 
 
 def read_name(text: str) -> tuple[str, str] | None:

@@ -14,13 +14,12 @@ a class of its own for the scheme ``native``, and left out by the others.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mer_data.datasets.common import find_tree, loose
+from mer_data.datasets.common import find_tree, loose, subject_reader
 from mer_data.datasets.intervals import count_from, cut_offset, fills_folder
 from mer_data.datasets.reader import ClipReader, SheetImporter
 from mer_data.imported import ApexRule
@@ -52,13 +51,7 @@ REQUIRED = {
     "emotion": _headers("Emotion"),
 }
 OPTIONAL = {"action_units": _headers("AUs", "AU")} | {word: _headers(word) for word in CATEGORIES}
-_SUBJECT = re.compile(r"[a-z_-]*0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
-
-
-def read_subject(text: str) -> str | None:
-    """Turn ``S01``, ``01``, ``1`` or ``1.0`` into the canonical ``S01``; None if it is none of these."""
-    match = _SUBJECT.fullmatch(text)
-    return f"S{int(match.group(1)):02}" if match else None
+read_subject = subject_reader(r"[a-z_-]*0*(\d{1,9})(?:\.0*)?", "S{:02}")  # S01 may also be written 1, 01 or 1.0
 
 
 class _Reader(ClipReader):

@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mer_data.datasets.common import COLUMNS, UNITS, find_folder, loose
+from mer_data.datasets.common import COLUMNS, UNITS, find_folder, loose, subject_reader
 from mer_data.datasets.intervals import count_from, cut_offset, fills_folder, frame_numbers
 from mer_data.datasets.reader import ClipReader, NamedClipReader, SheetImporter
 from mer_data.imported import ApexRule
@@ -30,18 +30,12 @@ NAME = "mmew"
 FPS = 90.0
 SHEET = "MMEW_Micro_Exp.xlsx"
 TREES = ("Micro_Expression",)
-_SUBJECT = re.compile(r"S?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
+read_subject = subject_reader(r"S?0*(\d{1,9})(?:\.0*)?", "S{:02}")  # S05 may also be written 5, 05 or 5.0
 _CLIP = re.compile(r"S(\d{1,9})-(\d{1,9})-(\d{1,9})", re.IGNORECASE)
 _FIRST_FRAME = 1
 _REACH = 2  # how many frames may be lost at the start of a folder that is counted from there
 # What a sheet calls "others" is in a folder "repression" in one copy of the dataset, and "others" in another.
 _OTHERS, _REPRESSION = "others", "repression"
-
-
-def read_subject(text: str) -> str | None:
-    """Turn ``S05``, ``05``, ``5`` or ``5.0`` into the canonical ``S05``; None if it is none of these."""
-    match = _SUBJECT.fullmatch(text)
-    return f"S{int(match.group(1)):02}" if match else None
 
 
 def read_name(text: str) -> tuple[str, str] | None:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mer_data.corrections import correct
-from mer_data.datasets.common import Report, entries, find_clip, folders_called, open_sheet, subject_folders
+from mer_data.datasets.common import (
+    ReadSubject,
+    Report,
+    entries,
+    find_clip,
+    folders_called,
+    open_sheet,
+    subject_folders,
+)
 from mer_data.datasets.intervals import Interval, frame_numbers, on_disk, read_interval, spotted
 from mer_data.frames import inside, list_frames
 from mer_data.imported import ApexRule, Imported
@@ -52,7 +60,7 @@ class ClipReader:
         self,
         dataset: str,
         tree: Path,
-        read_subject: Callable[[str], str | None],
+        read_subject: ReadSubject,
         spellings: str,
         fps: float,
         apex: ApexRule,
@@ -233,7 +241,7 @@ class NamedClipReader(ClipReader):
         self,
         dataset: str,
         tree: Path,
-        read_subject: Callable[[str], str | None],
+        read_subject: ReadSubject,
         spellings: str,
         fps: float,
         apex: ApexRule,

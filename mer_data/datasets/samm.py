@@ -13,11 +13,10 @@ A clip without an apex has -1 in the sheet.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mer_data.datasets.common import COLUMNS, UNITS, find_tree, loose
+from mer_data.datasets.common import COLUMNS, UNITS, find_tree, loose, subject_reader
 from mer_data.datasets.reader import ClipReader, SheetImporter
 from mer_data.imported import ApexRule
 from mer_data.sheets import Row
@@ -27,13 +26,7 @@ FPS = 200.0
 TREES = ("SAMM_CROP", "SAMM")
 SHEET = "SAMM_Micro_FACS_Codes_v2.xlsx"
 SPELLINGS = "006 or 6"
-_SUBJECT = re.compile(r"0*(\d{1,3})(?:\.0*)?")
-
-
-def read_subject(text: str) -> str | None:
-    """Turn ``006``, ``6`` or ``6.0`` into the canonical ``006``; None if it is none of these."""
-    match = _SUBJECT.fullmatch(text)
-    return f"{int(match.group(1)):03}" if match else None
+read_subject = subject_reader(r"0*(\d{1,3})(?:\.0*)?", "{:03}")  # 006 may also be written 6 or 6.0
 
 
 def _reader(root: Path, rows: Sequence[Row], apex: ApexRule) -> ClipReader:

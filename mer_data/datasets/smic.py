@@ -22,7 +22,15 @@ from functools import partial
 from pathlib import Path
 
 from mer_data.apex import midpoint, spot_apex
-from mer_data.datasets.common import Report, entries, find_folder, loose, sheet_and_root, subject_folders
+from mer_data.datasets.common import (
+    Report,
+    entries,
+    find_folder,
+    loose,
+    sheet_and_root,
+    subject_folders,
+    subject_reader,
+)
 from mer_data.frames import IMAGE_SUFFIXES, frame_number, inside, list_frames
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
@@ -46,7 +54,7 @@ CAMERAS = {
 TREES = ("SMIC_all_cropped", "SMIC_all_raw")
 EMOTIONS = {"negative": "ne", "positive": "po", "surprise": "sur"}
 _EXTENDED = "the extended release, SMIC-E, has formats of its own, such as smic_e"
-_SUBJECT = re.compile(r"s0*(\d{1,2})", re.IGNORECASE)
+read_subject = subject_reader(r"s0*(\d{1,2})", "s{:02}")  # s01 may also be written s1
 _CLIP = re.compile(r"s0*(\d{1,2})_([a-z]+)_(\d+)", re.IGNORECASE)
 
 
@@ -86,12 +94,6 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> I
 
 
 read_hs, read_vis, read_nir = (partial(read, camera) for camera in CAMERAS)
-
-
-def read_subject(text: str) -> str | None:
-    """Turn a folder's ``s1`` or ``s01`` into the canonical ``s01``; None if it is neither."""
-    match = _SUBJECT.fullmatch(text)
-    return f"s{int(match.group(1)):02}" if match else None
 
 
 def read_name(text: str) -> tuple[str, str] | None:

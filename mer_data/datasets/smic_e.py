@@ -21,7 +21,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from mer_data.datasets.common import UNITS, loose, read_each, sheet_and_root, sheet_files, tree_below
+from mer_data.datasets.common import UNITS, loose, read_each, sheet_and_root, sheet_files, the_one, tree_below
 from mer_data.datasets.intervals import at_onset, read_number
 from mer_data.datasets.reader import NamedClipReader
 from mer_data.datasets.smic import CAMERAS, EMOTIONS, read_name, read_subject
@@ -109,12 +109,8 @@ def _find_sheet(tree: Path, root: Path, camera: str) -> Sheet:
         problems += wrong
         if len(found) > 1:  # above the cameras' folders there may be one for each
             found = [sheet for sheet in found if f"smic{camera}e".casefold() in loose(sheet.path.name)] or found
-        if len(found) > 1:
-            names = ", ".join(sheet.path.name for sheet in found)
-            what = f"{len(found)} sheets have the right columns: {names}"
-            raise BadInput(Problem(str(folder), what, "name the sheet to use as well as the folder"))
-        if found:
-            return found[0]
+        if sheet := the_one(found, folder):
+            return sheet
         if folder == root:
             break
     example = SHEET.format(camera)

@@ -141,6 +141,14 @@ def draw_planned(
                     progress(done, len(planned))
 
 
+def counted(planned: Sequence[ClipTruth], progress: Progress | None) -> Iterator[ClipTruth]:
+    """Give one clip after another, and tell `progress` each time that the caller is done with one."""
+    for done, truth in enumerate(planned, start=1):
+        yield truth
+        if progress:
+            progress(done, len(planned))
+
+
 def read_truth(dest: Path) -> dict[str, ClipTruth]:
     """Read what was planted in a twin, by clip id.
 
