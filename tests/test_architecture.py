@@ -26,7 +26,8 @@ ORDER = {
         output
         search sweep report
         run predict
-        cli run_all
+        cli
+        run_all
     """,
 }
 

@@ -10,9 +10,10 @@ from by_hand import assert_told
 
 from mer_data import schema
 from mer_data.datasets import casme
+from mer_data.datasets.casme import SHEET
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
-from mer_data.synthetic.casme import HEADER, SHEET, make_casme
+from mer_data.synthetic.casme import HEADER, make_casme
 from mer_data.synthetic.twin import read_truth
 from mer_data.synthetic.workbook import write_workbook
 

@@ -13,7 +13,7 @@ from mer_data import schema
 from mer_data.datasets import casme2
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
-from mer_data.synthetic import HEADER
+from mer_data.synthetic.casme2 import HEADER
 
 if TYPE_CHECKING:
     from conftest import Casme2Tree

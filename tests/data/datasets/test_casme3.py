@@ -10,21 +10,20 @@ from by_hand import assert_told
 
 from mer_data import schema
 from mer_data.datasets import casme3
+from mer_data.datasets.casme3 import SHEET_A, SHEET_C
 from mer_data.imported import Imported
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
 from mer_data.synthetic.casme3 import (
     HEADER_A,
     HEADER_C,
-    SHEET_A,
-    SHEET_C,
     TREE_A,
     TREE_C,
     make_casme3a,
     make_casme3c,
 )
-from mer_data.synthetic.casme_sq import write_worksheets
 from mer_data.synthetic.twin import read_truth
+from mer_data.synthetic.workbook import write_worksheets
 
 SUBJECT, NAME, ONSET, APEX, OFFSET, UNITS, _, EMOTION = range(8)
 

@@ -10,10 +10,12 @@ from by_hand import assert_told
 
 from mer_data import schema
 from mer_data.datasets import casme_sq
+from mer_data.datasets.casme_sq import WORKBOOK
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
 from mer_data.sheets import read_bare
-from mer_data.synthetic.casme_sq import BLINKS, FOLDERS, STIMULI, WORKBOOK, Tree, make_casme_sq
+from mer_data.synthetic.casme_sq import BLINKS, FOLDERS, STIMULI, make_casme_sq, make_casme_sq_videos
+from mer_data.synthetic.dataset_twin import DatasetTwin
 from mer_data.synthetic.twin import read_truth
 from mer_data.synthetic.workbook import write_worksheets
 
@@ -61,10 +63,10 @@ def _problems(root: Path) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-@pytest.mark.parametrize("tree", ["cropped", "rawpic"])
-def test_the_twin_comes_back_as_planted(tmp_path: Path, tree: Tree) -> None:
+@pytest.mark.parametrize("make", [make_casme_sq, make_casme_sq_videos], ids=["samples", "videos"])
+def test_the_twin_comes_back_as_planted(tmp_path: Path, make: DatasetTwin) -> None:
     dest = tmp_path / "CAS(ME)^2"
-    make_casme_sq(dest, subjects=4, clips=12, seed=1, size=(32, 40), length=(5, 9), tree=tree)
+    make(dest, subjects=4, clips=12, seed=1, size=(32, 40), length=(5, 9))
     imported = casme_sq.read([dest])
     assert not schema.find_problems(imported.clips, "workbook")
     truth = read_truth(dest)
@@ -126,7 +128,7 @@ def test_cut_samples_may_be_named_apart(root: Path, tmp_path: Path) -> None:
 
 
 def test_bare_worksheets_keep_their_row_numbers_and_fill_short_rows(tmp_path: Path) -> None:
-    write_worksheets(tmp_path / "a.xlsx", {"one": [["x", 1.0], [], ["y"]], "two": []})
+    write_worksheets(tmp_path / "a.xlsx", {"one": [["x", 1.0], [], ["y"], ["", "", "a remark beside"]], "two": []})
     one, two = read_bare(tmp_path / "a.xlsx")
     assert [(row.number, dict(row.cells)) for row in one.columns(("a", "b"))] == [
         (1, {"a": "x", "b": "1"}),
@@ -151,6 +153,11 @@ def test_macro_expressions_are_left_out_and_counted(root: Path, word: str) -> No
     imported = casme_sq.read([root])
     assert [clip.name for clip in imported.clips] == ["happy1_1"]
     assert imported.notes[0].endswith("2 macro-expressions are left out, 1 micro-expressions are read")
+
+
+def test_remarks_beside_the_tables_are_passed_over(root: Path) -> None:
+    _workbook(root, _row(), [*[""] * 9, "1: see the first worksheet"])
+    assert [clip.name for clip in casme_sq.read([root]).clips] == ["happy1_1"]
 
 
 def test_an_apex_of_zero_is_missing(root: Path) -> None:

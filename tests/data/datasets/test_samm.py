@@ -18,10 +18,11 @@ from mer_data.frames import list_frames
 from mer_data.imported import Imported
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
+from mer_data.synthetic.casting import ClipTruth
 from mer_data.synthetic.samm import HEADER, TEXT, make_samm
 from mer_data.synthetic.samm_lv import HEADER as LV_HEADER
 from mer_data.synthetic.samm_lv import make_samm_lv
-from mer_data.synthetic.twin import ClipTruth, read_truth
+from mer_data.synthetic.twin import read_truth
 
 SMALL = {"subjects": 4, "clips": 16, "seed": 2, "size": (32, 40), "length": (4, 6)}
 SUBJECT, NAME, ONSET, APEX, OFFSET, UNITS, EMOTION = 0, 1, 3, 4, 5, 8, 9
