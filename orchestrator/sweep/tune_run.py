@@ -94,8 +94,7 @@ def sweep(
     """
     gpu = use_gpus(plan, have)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    # Absolute, since an actor's current folder need not be the driver's.
-    ledger = (out / "ledger").resolve()
+    ledger = (out / "ledger").resolve()  # an actor's current folder need not be the driver's
     dispatcher: Any = ray.remote(Dispatcher).options(num_cpus=0, scheduling_strategy=here).remote(plan, ledger)
     if (page := dashboard()) is not None:
         console.say(f"Ray's dashboard:  {page}")
