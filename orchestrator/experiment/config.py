@@ -153,7 +153,7 @@ class Experiment(_Strict):
     device
         ``auto`` takes GPUs if the cluster has any; ``both`` also trains small networks on machines without one.
     search
-        Choose epoch and hyper-parameters within the training subjects.
+        Choose epoch and hyper-parameters without seeing the held-out subjects.
     retries
         How often a fold that fails by itself (a diverged loss) is tried again.
     fold_minutes
