@@ -305,7 +305,7 @@ def small_plan(store: Store) -> Plan:
     return make_plan(resolve(chosen, store))
 
 
-def test_the_clerk_refuses_results_of_another_shape(blob_store: Store, tmp_path: Path) -> None:
+def test_the_dispatcher_refuses_results_of_another_shape(blob_store: Store, tmp_path: Path) -> None:
     plan = small_plan(blob_store)
     job, dispatcher = plan.jobs[0], Dispatcher(plan, tmp_path / "ledger")
     epochs = tuple(range(1, 801))
