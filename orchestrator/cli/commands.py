@@ -206,8 +206,8 @@ def predict(
     named.
     """
     from mer_data.storage.store import Store
-    from orchestrator import predict as prediction
     from orchestrator.experiment import user_models
+    from orchestrator.output import predict as prediction
 
     user_models.load(model_files)
     console = Console(json=form is not None)
