@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from by_hand import write_frames
+from promises import PROMISES
 
 from mer_data.synthetic import HEADER, PROJECT_TWINS, TWINS, make_casme2
 from mer_data.synthetic.workbook import write_workbook
@@ -24,17 +25,22 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def twin_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Small twins by format, a few people and clips each; read only."""
+def draw_twin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Draws the small twin of a format."""
 
-    @cache
-    def made(format_: str) -> Path:
-        dest = tmp_path_factory.mktemp(format_) / "twin"
-        people, clips = (2, 4) if format_ in TWINS else (3, 6)
-        {**TWINS, **PROJECT_TWINS}[format_](dest, subjects=people, clips=clips, seed=1, size=(48, 52), length=(6, 8))
+    def drawn(format_: str) -> Path:
+        dest, wanted = tmp_path_factory.mktemp(format_) / "twin", PROMISES[format_].twin
+        options = {"seed": 1, "size": (48, 52), "length": (6, 8), **wanted.options}
+        {**TWINS, **PROJECT_TWINS}[format_](dest, subjects=wanted.subjects, clips=wanted.clips, **options)
         return dest
 
-    return made
+    return drawn
+
+
+@pytest.fixture(scope="session")
+def twin_of(draw_twin: Callable[[str], Path]) -> Callable[[str], Path]:
+    """Small twins by format, drawn once and read only."""
+    return cache(draw_twin)
 
 
 class Casme2Tree:

@@ -1,0 +1,19 @@
+"""What each format promises; a new one is put here."""
+
+from contract import Promises
+
+from promises.casme import CASME
+from promises.casme2 import CASME2
+from promises.casme3 import CASME3A, CASME3C
+from promises.casme_sq import CASME_SQ
+from promises.dfme import DFME
+from promises.fourdme import FOURDME
+from promises.mmew import MMEW
+from promises.samm import SAMM
+from promises.samm_lv import SAMM_LV
+from promises.smic import SMIC, SMIC_NIR, SMIC_VIS
+from promises.smic_e import SMIC_E, SMIC_E_NIR, SMIC_E_VIS
+
+TABLES = (CASME, CASME2, CASME_SQ, CASME3A, CASME3C, SAMM, SAMM_LV, SMIC, SMIC_VIS, SMIC_NIR)
+TABLES += (SMIC_E, SMIC_E_VIS, SMIC_E_NIR, MMEW, FOURDME, DFME)
+PROMISES: dict[str, Promises] = {table.format: table for table in TABLES}
