@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import PurePath
 
 from contract import Case, Edit, Promises, Source
 from edits import cells, copied, each, given, gone, linked, made, moved, reads, refuses, renamed, rows, spotted, written
 
-BROKEN = {"a page": b"<html>", "no bytes": b"", "cut": b"PK\x03\x04"}
+BROKEN = {
+    "a page": (b"<html>", "cannot be read"),
+    "no bytes": (b"", "is an empty file"),
+    "cut": (b"PK\x03\x04", "cannot be read"),
+}
 
 
 def cases(promises: Promises) -> Iterator[Case]:
@@ -57,19 +62,20 @@ def _placed(message: str, row: int, promises: Promises) -> str:
 
 
 def _of_sheets(promises: Promises) -> Iterator[Case]:
-    mine = "{outside}/mine.xlsx"
+    file = PurePath(promises.sheet.file)
+    mine = f"{{outside}}/mine{file.suffix}"
     for frames in dict.fromkeys(("", promises.tree)):
         edits = moved("{sheet}", mine), given(mine, frames)
         yield reads(f"the sheet apart from {frames or 'all'}", *edits, source=mine, frame_root=_tree(promises))
-    yield refuses("no sheet", gone("{sheet}"), says="{root}: no annotation sheet in this folder")
-    for name, data in BROKEN.items():
-        yield refuses(f"a broken sheet, {name}", written("{sheet}", data), says="{sheet}: ")
+    yield refuses("no sheet", gone("{sheet}"), says=f"{{root}}: no annotation sheet in this folder (put {file.name}")
+    for name, (data, said) in BROKEN.items():
+        yield refuses(f"a broken sheet, {name}", written("{sheet}", data), says=f"{{sheet}}: {said}")
     columns = promises.sheet.columns.split()
     header = promises.sheet.header[columns.index("emotion" if "emotion" in columns else "name")]
-    other = renamed(**{header: "Class"})
+    other = renamed(**{header: "Klass"})
     yield refuses("other columns", other, says=[("{sheet}: no row has the columns", f"which lacks {header}")])
-    copy = copied("{sheet}", f"{promises.sheet.file.rpartition('/')[0] or '.'}/copy.xlsx")
-    yield refuses("two sheets", copy, says=[("2 sheets have the right columns", "copy.xlsx")])
+    copy = copied("{sheet}", str(file.with_stem("copy")))
+    yield refuses("two sheets", copy, says=[("2 sheets have the right columns", "copy.")])
     yield reads("one of two sheets", copy, given("{sheet}", "{root}"), source="{sheet}")
     for name, sources in {"none": (), "two": ("{root}", "{root}"), "twice": ("{sheet}", "{sheet}")}.items():
         yield refuses(f"sources, {name}", given(*sources), says="cannot be used")
@@ -79,7 +85,7 @@ def _of_frames(promises: Promises) -> Iterator[Case]:
     folder = f"{{root}}/{promises.folder}"
     clip = promises.folder.removeprefix(f"{promises.tree}/")
     away = moved(promises.tree or promises.folder, "{outside}/x")
-    yield refuses("no frames", away, says="{root}: no folder of frames")
+    yield refuses("no frames", away, says="{root}: no folder of frames (expected ")
     yield refuses(
         "a link out of the tree", linked(folder), says=f"{_tree(promises)}: {clip!r} leads out of this folder"
     )

@@ -10,6 +10,7 @@ import pytest
 from by_hand import write_frames
 from promises import PROMISES
 
+from mer_data.problems import BadInput
 from mer_data.synthetic import HEADER, PROJECT_TWINS, TWINS, make_casme2
 from mer_data.synthetic.workbook import write_workbook
 
@@ -25,20 +26,25 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def draw_twin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Draws the small twin of a format."""
+def draw_twin(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Draws the small twin of a format, with other options if need be."""
 
-    def drawn(format_: str) -> Path:
+    def drawn(format_: str, **other: object) -> Path:
         dest, wanted = tmp_path_factory.mktemp(format_) / "twin", PROMISES[format_].twin
         options = {"seed": 1, "size": (48, 52), "length": (6, 8), **wanted.options}
-        {**TWINS, **PROJECT_TWINS}[format_](dest, subjects=wanted.subjects, clips=wanted.clips, **options)
+        options |= {"subjects": wanted.subjects, "clips": wanted.clips, **other}
+        try:
+            {**TWINS, **PROJECT_TWINS}[format_](dest, **options)
+        except BadInput:
+            assert not dest.exists()
+            raise
         return dest
 
     return drawn
 
 
 @pytest.fixture(scope="session")
-def twin_of(draw_twin: Callable[[str], Path]) -> Callable[[str], Path]:
+def twin_of(draw_twin: Callable[..., Path]) -> Callable[[str], Path]:
     """Small twins by format, drawn once and read only."""
     return cache(draw_twin)
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from by_hand import write_sheet
 
@@ -119,13 +120,14 @@ class Source:
         self.root = folder / promises.root
         self.outside.mkdir()
         self.sources, self.apex = list(promises.sources), promises.apex
+        self.twin = twin(promises.format) if promises.make is None or not promises.sheet else None
         if promises.make is None:
-            shutil.copytree(twin(promises.format), self.root)
+            shutil.copytree(self.twin, self.root)
         else:
             self.root.mkdir(parents=True)
             if promises.sheet:
                 self.write_rows({})
-        self.names: dict[str, object] = {"root": self.root, "outside": self.outside, **promises.names(self.root)}
+        self.names: dict[str, object] = {"root": self.root, "outside": self.outside}
         if sheet := promises.sheet:
             path = self.root / sheet.file
             named = [name for name in sheet.columns.split() if name != "-"]
@@ -133,6 +135,7 @@ class Source:
             self.names |= {"sheet": path, "row": places, **places[sheet.first]}
         for edit in promises.make or ():
             edit(self)
+        self.names |= promises.names(self.root)
 
     def text(self, template: str) -> str:
         return template.format_map(self.names)
@@ -168,7 +171,8 @@ class Case:
     """Something done to a good source, and what comes of it: the fields of its clips and notes, or problems.
 
     `notes` and `says` are as many as given, in this order; one that begins with a path must begin the message, another
-    be in it, and several of a tuple all fit. None does not look, and ``...`` at the end lets others follow.
+    be in it, and several of a tuple all fit. None does not look, and ``...`` at the end lets others follow. What is
+    the `same` gives the clips and arrays of the good source.
     """
 
     name: str
@@ -176,10 +180,15 @@ class Case:
     gives: Sequence[Fields] = ()
     notes: Sequence[Any] | None = ()
     says: Sequence[Any] = ()
+    same: bool = False
 
     def check(self, source: Source) -> None:
+        before = contents(source.read()) if self.same else None
         for edit in self.edits:
             edit(source)
+        if before:
+            np.testing.assert_equal(contents(source.read()), before)
+            return
         if self.says:
             assert_said(source, source.problems(), self.says)
             return
@@ -193,6 +202,12 @@ class Case:
             usual = [source.text(words) for words in source.promises.usual]
             notes = [note for note in imported.notes if not note.endswith(tuple(usual))]
             assert_said(source, notes, self.notes)
+
+
+def contents(imported: Imported) -> tuple[Any, ...]:
+    """Clips, notes and arrays, read now."""
+    features = {feature.spec.key(): {**feature.arrays} for feature in imported.features}
+    return imported.clips, imported.notes, features, [feature.origin for feature in imported.features]
 
 
 def assert_said(source: Source, found: Sequence[str], wanted: Sequence[Any]) -> None:
@@ -214,7 +229,8 @@ def fields_of(clip: Clip, imported: Imported) -> dict[str, object]:
         "place": str(root / clip.frames) if root and clip.frames else None,
         "frame_root": str(root) if root else None,
         "source": str(imported.source),
-        "features": [feature.spec.name for feature in imported.features],
+        "notes": imported.notes,
+        "features": sorted(feature.spec.name for feature in imported.features),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from by_hand import write_frames
@@ -20,6 +20,11 @@ def reads(name: str, /, *edits: Edit, notes: Sequence[Any] | None = (), **fields
 def reads_all(name: str, *edits: Edit, gives: Sequence[Fields], notes: Sequence[Any] | None = ()) -> Case:
     """These clips come out, in this order."""
     return Case(name, edits, gives, notes)
+
+
+def reads_same(name: str, *edits: Edit) -> Case:
+    """The same comes out."""
+    return Case(name, edits, same=True)
 
 
 def refuses(name: str, *edits: Edit, says: str | Sequence[Any]) -> Case:
@@ -144,6 +149,33 @@ def changed(path: str, *words: tuple[str, str], first: bool = False) -> Edit:
         source.path(path).write_bytes(text.encode())
 
     return edit
+
+
+def each_changed(pattern: str, *words: tuple[str, str]) -> Edit:
+    """Words are replaced in all files that fit a pattern, where they are."""
+
+    def edit(source: Source) -> None:
+        paths = sorted(source.root.glob(pattern))
+        assert any(source.text(old) in path.read_bytes().decode() for path in paths for old, _ in words)
+        for path in paths:
+            text = path.read_bytes().decode()
+            for old, new in words:
+                text = text.replace(source.text(old), source.text(new))
+            path.write_bytes(text.encode())
+
+    return edit
+
+
+def appended(path: str, *lines: str) -> Edit:
+    """A text goes on."""
+    return lambda source: source.path(path).write_text(
+        source.path(path).read_text() + "".join(f"{source.text(line)}\n" for line in lines)
+    )
+
+
+def lines(path: str, change: Callable[[list[str]], list[str]]) -> Edit:
+    """A text has other lines."""
+    return lambda source: source.path(path).write_text("\n".join(change(source.path(path).read_text().split("\n"))))
 
 
 def given(*sources: str, apex: ApexRule = "midpoint") -> Edit:

@@ -24,8 +24,7 @@ TwinOf = Callable[[str], Path]
 
 
 def test_every_format_has_a_twin_and_a_table() -> None:
-    assert set(FORMATS) == {*TWINS, *PROJECT_TWINS}
-    assert set(TWINS) == set(PROMISES)
+    assert set(FORMATS) == {*TWINS, *PROJECT_TWINS} == set(PROMISES)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +94,13 @@ def test_a_twin_is_read_as_it_was_planted(
     expected.habits(root, imported)
 
 
+def test_what_is_usual_is_said_once(promises: Promises, tmp_path: Path, twin_of: TwinOf) -> None:
+    source = Source(promises, tmp_path, twin_of)
+    said = source.read().notes if promises.usual else ()
+    for words in promises.usual:
+        assert sum(note.endswith(words) for note in said) == 1, (words, said)
+
+
 def test_what_is_read_reaches_the_store(
     promises: Promises, twin_of: TwinOf, imported_twin: Callable[[str], Imported], tmp_path: Path
 ) -> None:
@@ -106,9 +112,11 @@ def test_what_is_read_reaches_the_store(
     assert stored.frame_root == imported.frame_root
     ids = [clip.id for clip in reversed(imported.clips)]
     for feature in imported.features:
-        assert list(feature.arrays) == [clip.id for clip in imported.clips]
+        assert set(feature.arrays) == set(ids)
+        with pytest.raises(NotImplementedError, match="imported"):
+            feature.spec.compute([])
         found = store.feature("twin", feature.spec.name)
-        assert (found.channels, found.source) == (feature.spec.channels, feature.origin)
+        assert (found.channels, found.source) == (feature.spec.channels, f"imported: {feature.origin}")
         np.testing.assert_array_equal(found.gather(ids), np.stack([feature.arrays[clip_id] for clip_id in ids]))
 
 
@@ -120,11 +128,22 @@ def test_the_same_arguments_give_the_same_twin(format_: str, twin_of: TwinOf, dr
     assert content(twin_of(format_)) == content(draw_twin(format_))
 
 
+@pytest.mark.parametrize("format_", PROMISES)
+def test_a_twin_that_cannot_be_drawn_leaves_nothing(format_: str, draw_twin: Callable[..., Path]) -> None:
+    beyond = [{"clips": 1000}, {"subjects": 1000, "clips": 1000}] if format_ in PROJECT_TWINS else []
+    for wrong in ({"subjects": 0}, {"subjects": 7, "clips": 6}, {"size": (8, 8)}, *beyond):
+        with pytest.raises(BadInput, match="cannot be drawn"):
+            draw_twin(format_, **wrong)
+
+
 def test_formats_sources_and_names_are_checked(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="did you mean 'casme2'"):
         read_format("casme_2", [tmp_path])
-    with pytest.raises(BadInput, match="gone: no such file or folder"):
-        read_format("casme2", [tmp_path / "gone"])
+    with pytest.raises(BadInput) as caught:
+        read_format("casme2", [tmp_path / "gone", tmp_path / "lost"])
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"{tmp_path / name}: no such file or folder" for name in ("gone", "lost")
+    ]
     with pytest.raises(BadInput, match="cannot be a dataset's name"):
         import_dataset("casme2", [tmp_path], Store(tmp_path / "store"), "../elsewhere")
     assert not (tmp_path / "store").exists()

@@ -28,6 +28,7 @@ CASME2 = Promises(
     midpoint=66,
     apexes=("/", "", 0, -1, 46, 40, 87),
     mirrored={59: 72, 80: 86},
+    said={"no frames": "{root}: no folder of frames (expected one of Cropped"},
     before=[made("Cropped/sub01/EP05_01")],
     together=[
         ({"name": "EP02_01"},

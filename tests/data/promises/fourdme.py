@@ -1,5 +1,6 @@
 """4DME: mixtures of emotions, both releases' headers, trees, and what is said of wrong ones."""
 
+from by_hand import write_sheet
 from contract import Edit, Promises, Sheet, Source, Twin
 from edits import cells, copied, frames, given, gone, made, moved, reads, reads_all, refuses, rows
 
@@ -98,6 +99,8 @@ FOURDME = Promises(
                 "counted by the class columns, mixtures for each of their classes: "
                 "negative 1, others 1, positive 3, repression 1, surprise 3"]),
         # So exchanged labels of two rows can be seen.
+        reads_all("no class columns", lambda source: write_sheet(source.path("{sheet}"), HEADER[:8], ROW),
+            gives=[{"emotion": "negative", "notes": ()}]),
         reads("class columns that say something else", cells(emotion="Positive"), emotion="positive",
             notes=["{emotion}: positive, but the class columns have negative; positive is kept"]),
         *(

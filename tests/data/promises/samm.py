@@ -49,8 +49,7 @@ SAMM = Promises(
     midpoint=5597,
     apexes=(-1, 0, "", "/", 5562, 5000, 6000),
     mirrored={5588: 5614},
-    said={"no sheet": f"{{root}}: no annotation sheet in this folder (put {SHEET}",
-        "no frames": "{root}: no folder of frames (expected one of SAMM_CROP, SAMM, or 006, 007, ...)"},
+    said={"no frames": "{root}: no folder of frames (expected one of SAMM_CROP, SAMM, or 006, 007, ...)"},
     before=[made("SAMM_CROP/006/006_5_1")],
     together=[
         ({"name": "006_1_3"}, ["name: no folder for clip '006_1_3' in {root}/SAMM_CROP/006"]),

@@ -4,6 +4,7 @@ from by_hand import write_sheet
 from contract import Promises, Sheet, Twin
 from edits import cells, copied, each, frames, given, gone, moved, reads, reads_all, refuses, renamed, spotted
 
+from mer_data.frames import list_frames
 from mer_data.schema import Clip
 
 HEADER = ("Subject", "Filename", "", "OnsetF", "OffsetF", "Onset2", "Offset2", "", "FirstF", "LastF", "Emotion")
@@ -15,6 +16,9 @@ TEXT = [("Remarks:",), ("", "FirstF is the number of the first frame"), ("All by
 
 def habits(root, imported) -> None:
     assert len({clip.frames for clip in imported.clips}) < len(imported.clips)  # two in one folder
+    for clip in imported.clips:
+        numbers = list_frames(imported.frame_root / clip.frames)
+        assert min(numbers) < clip.onset < clip.offset < max(numbers)
 
 
 def camera(format_: str, name: str, fps: float, channels: int) -> Promises:
