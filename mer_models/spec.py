@@ -325,7 +325,7 @@ class ModelSpec:
         declares is part of a job's id as values.
         """
         makers = [maker for maker in (self.build, self.fit) if maker is not None]
-        modules = [maker.__module__ for maker in makers] + [_REGISTERED_BY[self.name]] * (self.name in _REGISTERED_BY)
+        modules = [maker.__module__ for maker in makers] + [REGISTERED_BY[self.name]] * (self.name in REGISTERED_BY)
         return digest_of_sources(modules, {"mer_models", modules[-1].split(".")[0]}, besides=__name__)
 
 
@@ -339,9 +339,9 @@ class Extractor:
     reference: Reference
 
 
-_REGISTRY: dict[str, ModelSpec] = {}
+REGISTRY: dict[str, ModelSpec] = {}
 # By model name the module that registered it: its network may come from anywhere, a partial function even.
-_REGISTERED_BY: dict[str, str] = {}
+REGISTERED_BY: dict[str, str] = {}
 _EXTRACTORS: dict[str, Extractor] = {}
 
 
@@ -355,10 +355,10 @@ def register(spec: ModelSpec) -> ModelSpec:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", spec.name):
         raise ValueError(f"model {spec.name!r}: a name consists of letters, digits, _ and -")
-    if spec.name in _REGISTRY:
+    if spec.name in REGISTRY:
         raise ValueError(f"model {spec.name} is registered twice")
-    _REGISTRY[spec.name] = spec
-    _REGISTERED_BY[spec.name] = sys._getframe(1).f_globals["__name__"]
+    REGISTRY[spec.name] = spec
+    REGISTERED_BY[spec.name] = sys._getframe(1).f_globals["__name__"]
     return spec
 
 
@@ -369,7 +369,8 @@ def register_extractor(extractor: Extractor) -> Extractor:
 
 
 @cache
-def _import_all() -> None:
+def import_all() -> None:
+    """Import whatever registers a model; once."""
     # By name, because each of them imports this module.
     networks = importlib.import_module("mer_models.networks")
     for module in pkgutil.iter_modules(networks.__path__):
@@ -387,11 +388,11 @@ def models() -> Mapping[str, ModelSpec]:
     BrokenModelFile
         If an installed package's models cannot be imported.
     """
-    _import_all()
-    return dict(sorted(_REGISTRY.items()))
+    import_all()
+    return dict(sorted(REGISTRY.items()))
 
 
 def extractors() -> Mapping[str, Extractor]:
     """Every feature extractor by name. The first call imports PyTorch."""
-    _import_all()
+    import_all()
     return dict(sorted(_EXTRACTORS.items()))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import rich.box
 import rich.console
@@ -16,7 +15,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 _SECONDS_BETWEEN_LINES = 10.0
-_CHOSEN = {"last": "last epoch", "inner": "chosen on inner subjects"}
 
 
 def duration(seconds: float) -> str:
@@ -74,6 +72,10 @@ class Advance:
                 flush=True,
             )
 
+    def reach(self, done: int, total: int) -> None:
+        """Count up to `done` of `total`; a callback for work that counts by itself."""
+        self.advance(done - self._done, total=total)
+
 
 class Console:
     """Progress and remarks go to standard error, tables to standard output.
@@ -96,6 +98,10 @@ class Console:
     def warn(self, text: str) -> None:
         """A remark that must not be overlooked."""
         self._err.print(text, style="yellow", markup=False, soft_wrap=True)
+
+    def note(self, text: str, *, dim: bool = False) -> None:
+        """A remark below a table, on standard output."""
+        self._out.print(text, markup=False, style="dim" if dim else None)
 
     @contextmanager
     def progress(self, title: str, total: int, unit: str) -> Iterator[Advance]:
@@ -123,101 +129,3 @@ class Console:
         for row in rows:
             table.add_row(*(rich.markup.escape(cell) for cell in row))
         self._out.print(table)
-
-    def leaderboard(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """The headline tables of an experiment, one per dataset, from :func:`orchestrator.report.leaderboard.board`."""
-        if not lines:
-            self.warn("no fold is done yet, so there is no leaderboard")
-            return
-        header = ("model", "UF1", "95 %", "UAR", "acc.", "subject", "epoch")
-        for dataset, rows in _by_dataset(lines).items():
-            changed = list(dict.fromkeys(row["configuration"] for row in rows if row["configuration"] != "recipe"))
-            cells = []
-            for row in rows:
-                mark = f" [{changed.index(row['configuration']) + 1}]" if row["configuration"] in changed else ""
-                lack = "" if row["complete"] else f" {row['jobs_done']}/{row['jobs_planned']}"
-                oracle = (f"{one['uf1']:.4f}" for one in row["oracle"].values())
-                cells.append((f"{row['model']}{mark}{lack}", *_scores(row), *oracle))
-            seeds = f", mean of {rows[0]['seeds']} seeds" if rows[0]["seeds"] > 1 else ""
-            how = {
-                "loso": "{} subjects held out in turn, {}, pooled",
-                "lodo": "{} datasets held out in turn, {}, pooled",
-                "hde": "{} runs from one dataset to another, {}, mean of the runs",
-            }[rows[0]["protocol"]].format(rows[0]["folds"], _CHOSEN[rows[0]["rule"]])
-            whole = "" if all(row["complete"] for row in rows) else "NOT COMPLETE, "
-            if rows[0]["missing_clips"]:
-                whole += f"{rows[0]['missing_clips']} CLIPS MISSING, "
-            title = f"{dataset}: {whole}{how}{seeds}"
-            self.table(title, header, cells)
-            for number, configuration in enumerate(changed, 1):
-                searched = any(row["searched"] for row in rows if row["configuration"] == configuration)
-                told = configuration if searched else f"the published recipe with {configuration}"
-                self._out.print(f"[{number}] {told}", markup=False)
-            self._searches([row for row in rows if row["search"]])
-            self._absent_classes(rows)
-        self._out.print(
-            "95 %: UF1 when subjects are drawn anew.\n"
-            "subject, epoch: ORACLES, not results: the UF1 that choosing the best epoch on\n"
-            "the test subjects (per subject; one for all) would have shown.",
-            style="dim",
-        )
-
-    def _searches(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """What the searches tried, and their three scores side by side."""
-        tried = [row for row in rows if row["search"]["configurations"]["proposed"] > 1]
-        if not tried:
-            return
-        header = ("search", "nested", "95 %", "BBC", "95 %", "naive", "95 %")
-        cells = []
-        for row in tried:
-            scores = [part for one in (row, row["search"]["bbc"], row["search"]["naive"]) for part in _interval(one)]
-            cells.append((row["model"], *scores))
-        self.table("UF1 of the searches", header, cells)
-        for row in tried:
-            found = row["search"]
-            counts, grid = found["configurations"], found["trainings"] + found["avoided"]
-            self._out.print(
-                f"{row['model']}: {counts['proposed']} configurations, {counts['pruned']} stopped as worse, "
-                f"{counts['failed']} failed; the races used {found['trainings']} of {grid} folds",
-                markup=False,
-            )
-        self._out.print(
-            "nested: chosen for each subject without looking at it, then trained again; the result.\n"
-            "BBC: the best configuration's score, corrected for having been chosen by it.\n"
-            "naive: that score as it is; NOT a result.",
-            style="dim",
-        )
-
-    def scores(self, document: Mapping[str, Any]) -> None:
-        """The tables of ``mer score``, one per dataset: every row, over all clips and per source dataset."""
-        oracle = ", an ORACLE: it looks at the test subjects" if document["oracle"] else ""
-        lack = "" if document["complete"] else "; NOT COMPLETE, folds are missing"
-        header = ("model", "scope", "clips", "folds", "UF1", "95 %", "UAR", "acc.")
-        for dataset, rows in _by_dataset(document["rows"]).items():
-            cells = [(row["model"], row["scope"], str(row["clips"]), str(row["folds"]), *_scores(row)) for row in rows]
-            self.table(f"{dataset}, rule {document['rule']}{oracle}{lack}", header, cells)
-            self._absent_classes(rows)
-
-    def _absent_classes(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Say which scopes lack a class: their scores are means over fewer classes."""
-        for scope in dict.fromkeys(row["scope"] for row in rows):
-            row = next(row for row in rows if row["scope"] == scope)
-            absent = [name for name in row["classes"] if name not in row["classes_scored"]]
-            if absent:
-                self._out.print(f"{scope}: no clips of {', '.join(absent)}; scores are means over the other classes")
-
-
-def _by_dataset(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    return {name: [row for row in rows if row["dataset"] == name] for name in dict.fromkeys(r["dataset"] for r in rows)}
-
-
-def _interval(one: Mapping[str, Any]) -> tuple[str, str]:
-    low, high = one["uf1_interval"]
-    return f"{one['uf1']:.4f}", f"{low:.2f}-{high:.2f}"
-
-
-def _scores(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    """UF1, its interval, UAR and accuracy, as every table writes them."""
-    uf1, between = _interval(row)
-    spread = "" if row["uf1_seed_sd"] is None else f" ±{row['uf1_seed_sd']:.3f}"
-    return f"{uf1}{spread}", between, f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"

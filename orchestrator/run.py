@@ -4,43 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mer_data import synthetic
 from mer_data.features import FEATURES
 from mer_data.files import written_aside
+from mer_data.formats import import_dataset
 from mer_data.problems import BadInput
 from mer_data.protocols import splits
 from mer_data.storage.store import Store
-from mer_models.spec import ModelSpec, models
+from mer_models.spec import models
 from orchestrator.console import Console, duration
-from orchestrator.experiment.config import DatasetChoice, Experiment
-from orchestrator.experiment.plan import Plan
+from orchestrator.experiment.config import Experiment, Search, preset
+from orchestrator.experiment.plan import Plan, PlannedDataset, of_older_search
 from orchestrator.experiment.planner import make_plan
-from orchestrator.experiment.resolve import (
-    Cohort,
-    choose_datasets,
-    choose_inputs,
-    choose_models,
-    choose_recipes,
-    choose_spaces,
-    make_cohort,
-    needed_features,
-)
-from orchestrator.machines.ray_cluster import Cluster, Resources
-from orchestrator.output import weights as checkpoints
+from orchestrator.experiment.resolve import Resolved, by_member, choose_datasets, resolve
+from orchestrator.experiment.search_splits import pool, search_splits
+from orchestrator.machines.ray_cluster import Cluster
+from orchestrator.machines.resources import Resources
 from orchestrator.output.folder import Output, default_output
 from orchestrator.output.ledger import Ledger
+from orchestrator.output.weights import tell_weights, without_weights
 from orchestrator.precompute.missing import precompute
 from orchestrator.report import leaderboard
 from orchestrator.report.predictions import score_cells
+from orchestrator.report.tables import print_leaderboard
 from orchestrator.sweep.estimate import warn_if_long
-from orchestrator.twins import add_synthetic
 
 if TYPE_CHECKING:
-    from orchestrator.search.study import StudyRun
+    from orchestrator.search.study import StudyDriver
+
+_SYNTHETIC = "casme2_synthetic"
 
 
 def run(experiment: Experiment, out: Path | str | None, console: Console, cpus: int | None = None) -> dict[str, Any]:
@@ -62,49 +59,31 @@ def run(experiment: Experiment, out: Path | str | None, console: Console, cpus: 
     BadInput
         If the experiment, the store or a clip is unusable. What was finished before stays.
     """
-    store = Store(experiment.store)
-    chosen = _checked(experiment, store, console)
+    resolved = _resolved(experiment, console)
     output = Output(out or default_output(experiment.name))
     with output.held(console) as out, Cluster(cpus) as cluster:
-        choices = choose_datasets(experiment, store)
-        needed = [(choice, needed_features(chosen[choice.name], store, choice)) for choice in choices]
-        precompute(store, _by_member(needed), cluster, console)
-        plan = make_plan(experiment, store)
+        precompute(resolved.store, resolved.features, cluster, console)
+        plan = make_plan(resolved)
+        if plan.studies and of_older_search(out / "plan.json"):
+            console.warn(
+                f"{out} holds a search of an older version, in which a held-out subject validated for others. "
+                "Its results are not used; folds without search go on"
+            )
         plan.save(out / "plan.json")
         _write_splits(plan, out)
-        for cohort in plan.cohorts.values():
-            console.say(
-                f"{cohort.dataset}: {len(cohort.clip_ids)} clips of {len(set(cohort.subjects))} subjects, "
-                f"classes {', '.join(cohort.classes)}; {cohort.left_out} clips left out"
-            )
-            if cohort.missing:
-                absent = f"{len(cohort.missing)} clips of the list {cohort.scheme}, first {cohort.missing[0]}"
-                console.warn(f"{cohort.dataset} is INCOMPLETE: the store lacks {absent}")
-            _tell_untrained(plan, cohort, console)
+        for planned in plan.datasets.values():
+            _tell_dataset(planned, console)
+            _tell_groups(planned, experiment.search, console)
         _sweep(experiment, plan, out, cluster, console)
         document = {"out": output.address, **_finish(plan, out, console)}
-        return {**document, "weights": checkpoints.tell_weights(plan, out, console)}
+        return {**document, "weights": tell_weights(plan, out, console)}
 
 
-def _write_splits(plan: Plan, out: Path) -> None:
-    """Write who trains and who tests, a file per dataset, and their checksums for ``sha256sum --check``."""
-    sums = []
-    for name, folds in plan.folds.items():
-        text = splits(folds.values())
-        sums.append(f"{hashlib.sha256(text.encode()).hexdigest()}  splits-{name}.csv\n")
-        with written_aside(out / f"splits-{name}.csv") as aside:
-            aside.write_text(text, encoding="utf-8")
-    with written_aside(out / "splits.sha256") as aside:
-        aside.write_text("".join(sums), encoding="utf-8")
-
-
-def _tell_untrained(plan: Plan, cohort: Cohort, console: Console) -> None:
-    """Warn of folds whose training clips lack a class that is tested: no model can answer it there."""
-    for fold in plan.folds[cohort.dataset].values():
-        trained, tested = ({cohort.label_of[clip_id] for clip_id in ids} for ids in (fold.train_ids, fold.test_ids))
-        if tested - trained:
-            absent = ", ".join(sorted(tested - trained))
-            console.warn(f"{cohort.dataset}, {fold.held_out}: no training clips of {absent}, which are tested")
+def demo(out: Path, console: Console) -> dict[str, Any]:
+    """Make a synthetic dataset beside the results, and run the preset `demo` on it."""
+    store = Store(out / "store")
+    _add_synthetic(store, out / "CASME2-synthetic", console)
+    return run(preset("demo").model_copy(update={"store": store.root}), out, console)
 
 
 def compute_features(
@@ -117,27 +96,83 @@ def compute_features(
     BadInput
         As :func:`run`.
     """
-    store = Store(experiment.store)
     named = sorted(FEATURES) if list(names) == ["all"] else names
-    chosen = {} if named else _checked(experiment, store, console)
+    store = Store(experiment.store)
+    if named:
+        needed = by_member((choice.members, named) for choice in choose_datasets(experiment, store))
+    else:
+        needed = _resolved(experiment, console).features
     with Cluster(cpus) as cluster:
-        choices = choose_datasets(experiment, store)
-        needed = [(choice, named or needed_features(chosen[choice.name], store, choice)) for choice in choices]
-        precompute(store, _by_member(needed), cluster, console)
+        precompute(store, needed, cluster, console)
 
 
-def _by_member(needed: Iterable[tuple[DatasetChoice, Sequence[str]]]) -> dict[str, list[str]]:
-    """The features of a union are those of the datasets that it consists of."""
-    by_member: defaultdict[str, list[str]] = defaultdict(list)
-    for choice, features in needed:
-        for member in choice.members:
-            by_member[member] += features
-    return by_member
+def _add_synthetic(store: Store, folder: Path, console: Console) -> None:
+    """Put a small synthetic CASME II into a store as ``casme2_synthetic``, drawing it if `folder` is not there yet."""
+    if _SYNTHETIC in store.names():
+        return
+    if not folder.exists():
+        console.say(f"drawing synthetic faces in the layout of CASME II: {folder}")
+        with console.progress("drawing", 0, "clips") as progress:
+            synthetic.draw("casme2", folder, subjects=12, clips=120, seed=0, progress=progress.reach)
+    import_dataset("casme2", [folder], store, _SYNTHETIC)
+
+
+def _resolved(experiment: Experiment, console: Console) -> Resolved:
+    """The experiment on its store, after all that can be wrong was looked at, before anything starts."""
+    store = Store(experiment.store)
+    if experiment.all_datasets and not store.names():
+        console.say(f"the store {store.root} is empty: making a synthetic dataset to run on")
+        _add_synthetic(store, store.root / "CASME2-synthetic", console)
+    resolved = resolve(experiment, store)
+    for name, dataset in resolved.datasets.items():
+        for model, inputs in dataset.inputs.items():
+            if inputs != models()[model].inputs:
+                eats = ", ".join(taken.feature for taken in inputs)
+                console.warn(f"{name}: {model} runs on {eats}, since its own input cannot be made there")
+        left_out = [model for model in models() if model not in dataset.inputs]
+        if experiment.all_models and left_out:
+            without = ", ".join(left_out)
+            console.warn(f"{name}: without {without}; it has neither their features nor frames to compute them from")
+    return resolved
+
+
+def _write_splits(plan: Plan, out: Path) -> None:
+    """Write who trains, validates and tests, files per dataset, and their checksums for ``sha256sum --check``."""
+    texts = {f"splits-{name}.csv": splits(planned.folds.values()) for name, planned in plan.datasets.items()}
+    for name, planned in plan.datasets.items():
+        if planned.groups:
+            texts[f"search-splits-{name}.csv"] = search_splits(planned.groups, planned.divisions)
+    for file, text in texts.items():
+        with written_aside(out / file) as aside:
+            aside.write_text(text, encoding="utf-8")
+    with written_aside(out / "splits.sha256") as aside:
+        sums = [f"{hashlib.sha256(text.encode()).hexdigest()}  {file}\n" for file, text in texts.items()]
+        aside.write_text("".join(sums), encoding="utf-8")
+
+
+def _tell_dataset(planned: PlannedDataset, console: Console) -> None:
+    """Say what takes part; warn of clips that are missing, and of folds that cannot answer right.
+
+    No model can answer a class that the training clips of a fold lack.
+    """
+    cohort = planned.cohort
+    console.say(
+        f"{cohort.dataset}: {len(cohort.clip_ids)} clips of {len(set(cohort.subjects))} subjects, "
+        f"classes {', '.join(cohort.classes)}; {cohort.left_out} clips left out"
+    )
+    if cohort.missing:
+        absent = f"{len(cohort.missing)} clips of the list {cohort.scheme}, first {cohort.missing[0]}"
+        console.warn(f"{cohort.dataset} is INCOMPLETE: the store lacks {absent}")
+    for fold in planned.folds.values():
+        trained, tested = ({cohort.label_of[clip_id] for clip_id in ids} for ids in (fold.train_ids, fold.test_ids))
+        if tested - trained:
+            absent = ", ".join(sorted(tested - trained))
+            console.warn(f"{cohort.dataset}, {fold.held_out}: no training clips of {absent}, which are tested")
 
 
 def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     """Print the leaderboard, mirror it into MLflow, and return status and score."""
-    from orchestrator.report import mlflow_sync as track
+    from orchestrator.report import mlflow_sync
 
     ledger = Ledger(out / "ledger")
     state = leaderboard.status(plan, ledger)
@@ -146,37 +181,30 @@ def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
         console.warn(f"{count} folds of {model} failed: {reason.splitlines()[-1]}; more with `mer status {out}`")
     scored = score_cells(plan, ledger, partial=True)
     score = leaderboard.score_document(plan, ledger, scored, plan.rule)
-    console.leaderboard(leaderboard.board(scored, score))
+    print_leaderboard(leaderboard.board(scored, score), console)
     try:
-        track.sync(plan, scored, out)
-        console.say(f"\nCompare runs in a browser:  {track.ui_command(out)}")
+        mlflow_sync.sync(plan, scored, out)
+        console.say(f"\nCompare runs in a browser:  {mlflow_sync.ui_command(out)}")
     except BadInput as error:
         # The results are in the ledger; the mirror can be made at any time.
         console.warn(f"\nMLflow was not written. {error}\nLater:  mer track sync {out}")
     return {"status": state, "score": score}
 
 
-def _checked(experiment: Experiment, store: Store, console: Console) -> dict[str, list[ModelSpec]]:
-    """The experiment's models by dataset, after all that can be wrong was looked at, before anything starts."""
-    if experiment.all_datasets and not store.names():
-        console.say(f"the store {store.root} is empty: making a synthetic dataset to run on")
-        add_synthetic(store, store.root / "CASME2-synthetic", console)
-    chosen = choose_models(experiment, store)
-    for choice in choose_datasets(experiment, store):
-        make_cohort(store, choice)
-        for spec in chosen[choice.name]:
-            inputs = choose_inputs(spec, store, choice)
-            if inputs is not None and inputs != spec.inputs:
-                eats = ", ".join(one.feature for one in inputs)
-                console.warn(f"{choice.name}: {spec.name} runs on {eats}, since its own input cannot be made there")
-        left_out = [name for name in models() if name not in {spec.name for spec in chosen[choice.name]}]
-        if experiment.all_models and left_out:
-            names = ", ".join(left_out)
-            console.warn(
-                f"{choice.name}: without {names}; it has neither their features nor frames to compute them from"
-            )
-    choose_spaces(experiment, choose_recipes(experiment, chosen))
-    return chosen
+def _tell_groups(planned: PlannedDataset, search: Search | None, console: Console) -> None:
+    """Warn of fewer groups than asked for, and of searches that never see a class."""
+    if search is None or not planned.groups:
+        return
+    cohort = planned.cohort
+    if isinstance(search.groups, int) and len(planned.groups) < search.groups:
+        fewer = f"{len(planned.folds)} folds are fewer than {search.groups} groups"
+        console.warn(f"{cohort.dataset}: {fewer}, so what each holds out is a group of its own")
+    for group, held_out in planned.groups.items():
+        seen = {cohort.label_of[i] for i in pool(planned.folds[name] for name in held_out)}
+        absent = [name for name in cohort.classes if name in cohort.labels and name not in seen]
+        if absent:
+            never = f"its search never sees {', '.join(absent)}"
+            console.warn(f"{cohort.dataset}, {group} held out: {never}, so nothing is chosen by how well it is found")
 
 
 def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:
@@ -187,7 +215,7 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
     damaged = ledger.drop_damaged()
     if damaged:
         console.warn(f"{len(damaged)} damaged results were moved to {ledger.root / 'damaged'}; they are run again")
-    done = ledger.ids() - checkpoints.without_weights(plan, out)
+    done = ledger.ids() - without_weights(plan, out)
     jobs = [job for job in plan.jobs if job.id not in done]
     searches = sorted(_studies(plan, out, ledger), key=lambda run: models()[run.study.model].gpu_share)
     left = len(jobs) + sum(search.left for search in searches)
@@ -231,14 +259,15 @@ def _tell_machines(plan: Plan, have: Resources, console: Console) -> None:
         console.warn(f"No GPU is here yet, so networks train on cores. If the other machines have any, {wait}")
 
 
-def _studies(plan: Plan, out: Path, ledger: Ledger) -> list[StudyRun]:
+def _studies(plan: Plan, out: Path, ledger: Ledger) -> list[StudyDriver]:
     """The plan's searches, gone through as far as the ledger allows."""
     if not plan.studies:
         return []
-    from orchestrator.search.study import StudyRun, Trained, optuna_storage
+    from orchestrator.output.trained import TrainedJobs
+    from orchestrator.search.study import StudyDriver, optuna_storage
 
-    trained, storage = Trained(plan, ledger), optuna_storage(out)
-    runs = [StudyRun(plan, study, trained, out, storage) for study in plan.studies]
+    trained, storage = TrainedJobs(plan, ledger), optuna_storage(out)
+    runs = [StudyDriver(plan, study, trained, out, storage) for study in plan.studies]
     for run in runs:
         run.advance()
     return runs

@@ -30,7 +30,7 @@ if __name__ == "__main__":
             f"{_ROOT} holds another version than the one this was sent from: run `ray rsync-up` with your cluster file"
         )
     from orchestrator.cli.commands import main
-    from orchestrator.machines.ray_cluster import code_version
+    from orchestrator.machines.code_version import code_version
 
     newest = max(
         path.stat().st_mtime

@@ -7,6 +7,8 @@ import numpy as np
 from mer_data.features import FEATURES
 from mer_data.schema import Clip
 from mer_data.storage.store import Store
+from orchestrator.experiment.cohort import Cohort
+from orchestrator.experiment.plan import Plan
 
 SPEC = replace(FEATURES["flow_uvs_28"], params={"origin": "test"})
 
@@ -37,3 +39,8 @@ def write_blobs(store: Store, name: str, clips: list[Clip], seed: int = 0) -> No
     with store.replacing(name) as writer:
         writer.clips(clips, format_="test", frame_root=None)
         writer.feature(SPEC, arrays, clips, "test")
+
+
+def with_cohort(plan: Plan, cohort: Cohort) -> Plan:
+    """The same plan, whose clips have other classes."""
+    return replace(plan, datasets={"blobs": replace(plan.datasets["blobs"], cohort=cohort)})

@@ -23,9 +23,9 @@ def ray_session() -> Iterator[None]:
     """One Ray for the whole session: starting one costs seconds."""
     import ray
 
-    from orchestrator.machines import ray_cluster as runtime
+    from orchestrator.machines import ray_cluster
 
-    runtime.start(cpus=2)
+    ray_cluster.start(cpus=2)
     yield
     ray.shutdown()
 

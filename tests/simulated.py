@@ -1,17 +1,25 @@
 """Searches without Ray and without training: a made-up learner, and workers whose jobs end in any order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from mer_data.composites import published
+from mer_data.schema import Clip
+from mer_data.storage.store import Store
 from mer_models.spec import Outcome
+from orchestrator.experiment.cohort import Cohort
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Job, Plan
+from orchestrator.experiment.planner import make_plan
+from orchestrator.experiment.resolve import resolve
 from orchestrator.output.ledger import Ledger
-from orchestrator.output.search_history import Course
-from orchestrator.search.study import StudyRun, Trained, optuna_storage
-from orchestrator.sweep.dispatcher import Clerk
+from orchestrator.output.search_history import SearchHistory
+from orchestrator.output.trained import TrainedJobs
+from orchestrator.search.study import StudyDriver, optuna_storage
+from orchestrator.sweep.dispatcher import Dispatcher
 
 SPACE = {"ststnet": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "batch_size": [16, 32]}}
 RECIPE = {"ststnet": {"epochs": 4, "lr": 1e-4, "batch_size": 16}}
@@ -23,15 +31,18 @@ class Stopped(Exception):  # noqa: N818 - a kill, not an error
 
 
 def experiment(**search: object) -> Experiment:
-    keys = {"configurations": 8, "space": SPACE, **search}
+    keys = {"configurations": 8, "space": SPACE, "groups": 4, "divisions": 3, **search}
     return Experiment.model_validate(
         {"name": "t", "datasets": ["blobs"], "models": ["ststnet"], "recipes": RECIPE, "search": keys}
     )
 
 
-def learner(plan: Plan, job: Job) -> Outcome:
-    """Answers that are the better the nearer the learning rate is to 0.01, and best after epoch 3."""
-    recipe, fold, cohort = plan.recipe(job), plan.fold(job), plan.cohorts[job.dataset]
+def learner(plan: Plan, job: Job, by: Cohort | None = None) -> Outcome:
+    """Answers that are the better the nearer the learning rate is to 0.01, and best after epoch 3.
+
+    What is right is told by the plan's own cohort, or by another one.
+    """
+    recipe, fold, cohort = plan.recipe(job), plan.fold(job), by or plan.datasets[job.dataset].cohort
     true = np.array([cohort.classes.index(cohort.label_of[clip_id]) for clip_id in fold.test_ids])
     epochs = tuple(recipe.kept_epochs())
     skill = np.array([2.5 - abs(np.log10(recipe.lr / 0.01)) - 0.3 * abs(epoch - 3) for epoch in epochs])
@@ -44,10 +55,10 @@ def simulate(
 ) -> int:
     """Run a plan's studies with so many workers, whose jobs end in a random order; returns how many jobs it trained."""
     ledger = Ledger(out / "ledger")
-    clerk, random = Clerk(plan, ledger.root), np.random.default_rng(order)
-    trained, storage = Trained(plan, ledger), optuna_storage(out)
-    runs = [StudyRun(plan, study, trained, out, storage) for study in plan.studies]
-    busy: list[tuple[StudyRun, Job]] = []
+    dispatcher, random = Dispatcher(plan, ledger.root), np.random.default_rng(order)
+    trained, storage = TrainedJobs(plan, ledger), optuna_storage(out)
+    runs = [StudyDriver(plan, study, trained, out, storage) for study in plan.studies]
+    busy: list[tuple[StudyDriver, Job]] = []
     count = 0
     while True:
         while len(busy) < workers:
@@ -61,15 +72,39 @@ def simulate(
         if count == stop:
             raise Stopped
         run, job = busy.pop(int(random.integers(len(busy))))
-        clerk.offer(job)
+        dispatcher.offer(job)
         try:
-            clerk.commit(job.id, learn(plan, job), 1.0, "cpu", {})
+            dispatcher.commit(job.id, learn(plan, job), 1.0, "cpu", {})
             run.finish(job, None)
         except ArithmeticError as error:
-            clerk.fail(job.id, str(error))
+            dispatcher.fail(job.id, str(error))
             run.finish(job, str(error))
         count += 1
 
 
-def course(plan: Plan, out: Path) -> Course:
-    return Course.load(out, plan, plan.studies[0])
+def histories(plan: Plan, out: Path) -> list[SearchHistory]:
+    """The history of every study, in the plan's order."""
+    return [SearchHistory.load(out, plan, study) for study in plan.studies]
+
+
+def plan_of(store: Store, **search: object) -> Plan:
+    return make_plan(resolve(experiment(**search), store))
+
+
+TURNED = {"negative": "positive", "positive": "surprise", "surprise": "negative"}
+
+
+def plan_where(store: Store, subjects: Collection[str], **search: object) -> Plan:
+    """The plan that is made if the clips of some subjects have other classes."""
+    resolved = resolve(experiment(**search), store)
+    dataset = resolved.datasets["blobs"]
+    pairs = zip(dataset.cohort.labels, dataset.cohort.subjects, strict=True)
+    labels = tuple(TURNED[label] if who in subjects else label for label, who in pairs)
+    other = replace(dataset, cohort=replace(dataset.cohort, labels=labels))
+    return make_plan(replace(resolved, datasets={"blobs": other}))
+
+
+def composite_clips() -> list[Clip]:
+    """The clips of the MEGC 2019 composite by its published list: 442 of 68 subjects, with their classes."""
+    names = ((clip_id.split("/"), label) for clip_id, label in published("megc2019").items())
+    return [Clip(dataset, f"{dataset}/{person}", name, label) for (dataset, person, name), label in names]

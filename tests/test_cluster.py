@@ -91,13 +91,16 @@ def test_over_ssh_the_page_of_mlflow_is_shown_where_one_came_from(
 
 
 def test_gpus_count_that_a_growing_cluster_does_not_have_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestrator.machines import ray_cluster as runtime
+    from orchestrator.machines.resources import count
 
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert runtime._when_grown(runtime._kinds_when_grown(runtime._cluster_file())) == {}
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr("ray.nodes", list)
+    assert count(standing=True).gpus == 0
     config = read("config.yaml")
     # Ray fills in what the machines have, and that a head is no worker, when it brings the file to the head.
     config["available_node_types"]["gpu"]["resources"] = {"CPU": 8, "GPU": 1}
     config["available_node_types"]["head"]["max_workers"] = 0
     (tmp_path / "ray_bootstrap_config.yaml").write_text(yaml.safe_dump(config))
-    assert runtime._when_grown(runtime._kinds_when_grown(runtime._cluster_file())) == {"CPU": 32, "GPU": 4}
+    grown = count(standing=True)
+    assert (grown.cpus, grown.gpus) == (32, 4)

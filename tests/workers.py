@@ -5,15 +5,15 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.experiment.plan import Job
-from orchestrator.sweep.dispatcher import Clerk
+from orchestrator.sweep.dispatcher import Dispatcher
 from orchestrator.sweep.trial import FoldTrainable
 
 
-def run_here(clerk: Clerk, job: Job) -> None:
-    """Train a job and hand its outcome, or the reason of its failure, to the clerk."""
+def run_here(dispatcher: Dispatcher, job: Job) -> None:
+    """Train a job and hand its outcome, or the reason of its failure, to the dispatcher."""
     worker = object.__new__(FoldTrainable)
-    calls = {name: SimpleNamespace(remote=getattr(clerk, name)) for name in ("take", "commit", "fail")}
-    worker._clerk, worker._job_id, worker._device = SimpleNamespace(**calls), job.id, "cpu"
+    calls = {name: SimpleNamespace(remote=getattr(dispatcher, name)) for name in ("take", "commit", "fail")}
+    worker._dispatcher, worker._job_id, worker._device = SimpleNamespace(**calls), job.id, "cpu"
     worker._fold_minutes = None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ray.get", lambda result: result)

@@ -122,7 +122,7 @@ def demo(out: Path | None, as_json: bool) -> int:
 
     Draws a dataset, computes flow, holds every subject out in turn, prints a leaderboard. It takes a minute or two.
     """
-    from orchestrator.demo import demo as run_demo
+    from orchestrator.run import demo as run_demo
 
     console = Console(json=as_json)
     with redirect_stdout(sys.stderr):
@@ -178,6 +178,7 @@ def score(out: str, rule: str | None, partial: bool, as_json: bool) -> int:
     """
     from orchestrator.report import leaderboard
     from orchestrator.report.predictions import score_cells
+    from orchestrator.report.tables import print_scores
 
     plan, ledger = _open(out)
     rule = leaderboard.known_rule(rule or plan.rule)
@@ -186,7 +187,7 @@ def score(out: str, rule: str | None, partial: bool, as_json: bool) -> int:
     if as_json:
         _print(document)
     else:
-        Console().scores(document)
+        print_scores(document, Console())
     return 0 if document["complete"] else 1
 
 
@@ -201,18 +202,18 @@ def track() -> None:
 def sync(out: str, model_files: tuple[str, ...]) -> None:
     """Rebuild the runs from the ledger."""
     from mer_models.spec import models
-    from orchestrator.experiment import user_models as plugins
-    from orchestrator.report import mlflow_sync as mirror
+    from orchestrator.experiment import user_models
+    from orchestrator.report import mlflow_sync
     from orchestrator.report.predictions import score_cells
 
     plan, ledger = _open(out)
     # The plan holds their text, but what an output folder holds is read here and never run.
-    plugins.load(model_files)
+    user_models.load(model_files)
     remedy = "give the file that registers it with --models, or install its package"
     raise_all(Problem(out, f"unknown model {name}", remedy) for name in plan.recipes if name not in models())
     folder = ledger.root.parent
-    mirror.sync(plan, score_cells(plan, ledger, partial=True), folder)
-    click.echo(mirror.ui_command(folder))
+    mlflow_sync.sync(plan, score_cells(plan, ledger, partial=True), folder)
+    click.echo(mlflow_sync.ui_command(folder))
 
 
 @mer.command(name="models")
@@ -221,17 +222,17 @@ def sync(out: str, model_files: tuple[str, ...]) -> None:
 @_json
 def list_models(names: tuple[str, ...], model_files: tuple[str, ...], as_json: bool) -> None:
     """Models, inputs, published scores; the whole card of a MODEL."""
-    from orchestrator.cli import model_cards as catalogue
-    from orchestrator.experiment import user_models as plugins
+    from orchestrator.cli import model_cards
+    from orchestrator.experiment import user_models
 
-    plugins.load(model_files)
-    document = catalogue.models_document(names)
+    user_models.load(model_files)
+    document = model_cards.models_document(names)
     if as_json:
         _print(document)
     elif names:
-        catalogue.print_cards(document, Console())
+        model_cards.print_cards(document, Console())
     else:
-        catalogue.print_models(document, Console())
+        model_cards.print_models(document, Console())
 
 
 @mer.command()
@@ -243,15 +244,15 @@ def complexity(names: tuple[str, ...], model_files: tuple[str, ...], as_json: bo
 
     Parameters, FLOPs and memory traffic by the rules of published tables (torchstat); latency measured here.
     """
-    from orchestrator.cli import model_cards as catalogue
-    from orchestrator.experiment import user_models as plugins
+    from orchestrator.cli import model_cards
+    from orchestrator.experiment import user_models
 
-    plugins.load(model_files)
-    document = catalogue.complexity_document(names)
+    user_models.load(model_files)
+    document = model_cards.complexity_document(names)
     if as_json:
         _print(document)
     else:
-        catalogue.print_complexity(document, Console())
+        model_cards.print_complexity(document, Console())
 
 
 @mer.command()
@@ -284,9 +285,9 @@ def predict(
     """
     from mer_data.storage.store import Store
     from orchestrator import predict as prediction
-    from orchestrator.experiment import user_models as plugins
+    from orchestrator.experiment import user_models
 
-    plugins.load(model_files)
+    user_models.load(model_files)
     console = Console(json=as_json)
     named = [name.strip() for name in classes.split(",")] if classes else []
     names, predicted = prediction.predict(
@@ -313,9 +314,9 @@ def import_weights(model: str, file: Path, to: Path) -> None:
 
     Every key and shape is checked; nothing in FILE is executed.
     """
-    from orchestrator.output import weights as checkpoints
+    from orchestrator.output.weights import import_weights as read_and_write
 
-    network = checkpoints.import_weights(model, file, to)
+    network = read_and_write(model, file, to)
     click.echo(f"{model}: {sum(p.numel() for p in network.parameters()):,} parameters, now in {to}", err=True)
 
 

@@ -15,6 +15,8 @@ from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.storage.remote import is_remote
 from mer_models.spec import Space
 
+# The first proposals of any sampler are random: they follow from its seed alone.
+STARTUP = 10
 _Path = tuple[str | int, ...]
 _Places = dict[_Path, str]  # where a key stands: file and line, or the --set that gave it
 
@@ -40,6 +42,12 @@ def _distinct(values: list[Any]) -> list[Any]:
     if len({str(value) for value in values}) < len(values):
         raise ValueError("something is given twice")
     return values
+
+
+def _groups(value: Any) -> Any:
+    if value != "subjects" and (not isinstance(value, int) or value < 2):
+        raise ValueError("must be a whole number of at least 2, or the word `subjects`")
+    return value
 
 
 _Several = (BeforeValidator(_as_list), Field(min_length=1), AfterValidator(_distinct))
@@ -72,10 +80,15 @@ class DatasetChoice(_Strict):
 
 
 class Search(_Strict):
-    """A hyper-parameter search within the training subjects of every fold.
+    """A hyper-parameter search that never sees the subjects it is scored on.
 
     Attributes
     ----------
+    groups
+        In how many groups held-out subjects are divided; each has a search of its own, which sees nobody of it.
+        ``subjects`` makes every subject a group. Where whole datasets are held out, each of them is one in any case.
+    divisions
+        A configuration is cross-validated over so many divisions of the subjects that its search may see.
     configurations
         How many to try; the first is the published recipe, if the space contains it. 1 chooses only the epoch.
     sampler
@@ -89,12 +102,14 @@ class Search(_Strict):
         A configuration is proposed when all but so many before it are finished. It is part of what the search does,
         whatever the number of workers.
     race
-        Stop a configuration that is significantly worse than the best one on the same folds.
+        Stop a configuration that is significantly worse than the best one of its group on the same divisions.
     trainings, hours
         No further configuration is proposed when the finished ones took so many trainings, or so many hours of
-        training.
+        training: over all groups of a model, a dataset and a seed, of which each has an equal share.
     """
 
+    groups: Annotated[int | str, BeforeValidator(_groups)] = 5
+    divisions: Annotated[int, Field(ge=2)] = 5
     configurations: Annotated[int, Field(ge=1)] = 20
     sampler: Literal["tpe", "random", "gp"] = "tpe"
     space: dict[str, Space] = {}
@@ -104,9 +119,14 @@ class Search(_Strict):
     trainings: Annotated[int, Field(ge=1)] | None = None
     hours: Annotated[float, Field(gt=0)] | None = None
 
-    def course(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """What decides which configurations are proposed, whatever their number."""
         return self.model_dump(include={"sampler", "seed", "concurrent", "race"})
+
+    @property
+    def fixed(self) -> bool:
+        """Whether what is proposed was fixed before anything was looked at, and is the same in all groups."""
+        return self.sampler == "random" or self.configurations <= STARTUP
 
 
 class Experiment(_Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,15 +12,19 @@ from pydantic import TypeAdapter
 
 from mer_data.files import read, write_json
 from mer_data.hashing import digest
+from mer_data.problems import BadInput, Problem
 from mer_data.protocols import Fold
 from mer_models.plugins import ModelFile
 from mer_models.spec import InputSpec, Recipe, Space
+from orchestrator.experiment.cohort import Cohort
 from orchestrator.experiment.config import Search
-from orchestrator.experiment.resolve import Cohort
+from orchestrator.experiment.search_splits import Division, Groups
 
 _ID_LETTERS = 20
 # Raised when the meaning of a job changes in a way that no other part of its id shows.
 JOB_VERSION = 4
+# Raised when a plan's file says something else, or says it otherwise.
+PLAN_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,14 @@ class Job:
         Hash of the model's code, recipe, features, classes, training clips with their classes, other clips and seed.
         The classes of clips that are not trained on are no part of it.
     model, dataset, held_out, configuration, seed
-        What a person calls it.
+        What a person calls it. A search's job holds out the group that it serves.
     random_state
         Seeds all randomness of the job. It derives from model, fold and seed alone, so that configurations are
         compared on the same draws, and a remark added to the code does not change the numbers.
     recipe
         Its training settings, if they are not the experiment's.
-    inner
-        Whether it leaves the fold's validation subjects out of training and answers for them too.
+    division
+        Which division of its group's pool it is trained and validated on, if it is a search's.
     """
 
     id: str
@@ -50,19 +55,19 @@ class Job:
     seed: int
     random_state: int
     recipe: Recipe | None = None
-    inner: bool = False
+    division: int | None = None
 
 
 @dataclass(frozen=True)
 class Study:
-    """A hyper-parameter search: one model on one dataset with one seed.
+    """A hyper-parameter search: one model on one dataset with one seed, for one group of what is held out.
 
     Attributes
     ----------
     name
-        Of its files and of its Optuna study; holds a hash of all that decides its course.
-    model, dataset, seed
-        What is searched.
+        Of its files and of its Optuna study; holds a hash of all that decides what it does.
+    model, dataset, seed, group
+        What is searched, and for whom.
     recipe
         Configuration 0, and what the others are changes of.
     space
@@ -75,9 +80,69 @@ class Study:
     model: str
     dataset: str
     seed: int
+    group: str
     recipe: Recipe
     space: Space
     search: Search
+
+
+@dataclass(frozen=True)
+class PlannedDataset:
+    """What a plan holds of a dataset.
+
+    Attributes
+    ----------
+    cohort
+        Clips, classes, subjects.
+    folds
+        By what is held out.
+    groups
+        For searches, by name: what is held out by the folds that one search serves; empty without a search.
+    divisions
+        By seed and group: the divisions of the clips that the group's search may see.
+    inputs
+        By model: what it eats.
+    model_keys
+        By model: hash of its code and of the features it eats.
+    feature_keys
+        By feature, then by dataset of the store: the key of the bytes this plan was made for.
+    """
+
+    cohort: Cohort
+    folds: Mapping[str, Fold]
+    groups: Groups
+    divisions: Mapping[int, Mapping[str, tuple[Division, ...]]]
+    inputs: Mapping[str, tuple[InputSpec, ...]]
+    model_keys: Mapping[str, str]
+    feature_keys: Mapping[str, Mapping[str, str]]
+
+    def fold(self, held_out: str, seed: int, division: int | None) -> Fold:
+        """A fold; or of a search's division, training against validation clips."""
+        if division is None:
+            return self.folds[held_out]
+        of_group = self.divisions[seed][held_out][division]
+        return Fold("division", held_out, of_group.train_ids, of_group.validation_ids)
+
+    def fold_key(self, held_out: str, seed: int, division: int | None) -> str:
+        """Hash of a fold or division: its training clips with their classes, the others without."""
+        return self._fold_keys[held_out, None if division is None else (seed, division)]
+
+    @cached_property
+    def _fold_keys(self) -> Mapping[tuple[str, tuple[int, int] | None], str]:
+        # What models share is hashed once per fold: hashing is what planning costs.
+        keys: dict[tuple[str, tuple[int, int] | None], str] = {
+            (held_out, None): self._key(fold) for held_out, fold in self.folds.items()
+        }
+        for seed, by_group in self.divisions.items():
+            for group, divisions in by_group.items():
+                for number in range(len(divisions)):
+                    keys[group, (seed, number)] = self._key(self.fold(group, seed, number))
+        return keys
+
+    def _key(self, fold: Fold) -> str:
+        cohort = self.cohort
+        trained = [[clip_id, cohort.label_of[clip_id]] for clip_id in fold.train_ids]
+        return digest([cohort.dataset, cohort.classes, trained, fold.test_ids])
 
 
 @dataclass(frozen=True)
@@ -86,50 +151,38 @@ class Plan:
 
     Attributes
     ----------
+    version
+        Of the plan's own form.
     name, protocol, rule, store, device
         From the experiment.
-    cohorts
-        By dataset name.
-    folds
-        By dataset name, then by what is held out.
-    validation
-        By dataset name, seed and what is held out: the training clips that a search validates on.
+    datasets
+        By name.
     recipes
-        The recipe of each model.
-    inputs
-        By dataset name and model: what the model eats there.
+        By model name: the training settings of this experiment.
     codes
-        The digest of each model's code.
-    model_keys
-        By dataset name and model: hash of the model's code and what it eats there.
-    feature_keys
-        By dataset name, feature name and member: the key of the bytes the plan was made for.
+        By model name: the digest of the model's code.
     jobs
         Those known beforehand, in the order they run: all folds of a model on a dataset together.
     studies
         Their jobs follow from what they find.
-    plugins
+    model_files
         The experiment's model files, with their text: workers run them on other machines.
     weights
         Whether the weights of each fold are kept. They are no part of a job's id.
     """
 
+    version: int
     name: str
     protocol: str
     rule: str
     store: str
     device: str
-    cohorts: Mapping[str, Cohort]
-    folds: Mapping[str, Mapping[str, Fold]]
-    validation: Mapping[str, Mapping[int, Mapping[str, tuple[str, ...]]]]
+    datasets: Mapping[str, PlannedDataset]
     recipes: Mapping[str, Recipe]
-    inputs: Mapping[str, Mapping[str, tuple[InputSpec, ...]]]
     codes: Mapping[str, str]
-    model_keys: Mapping[str, Mapping[str, str]]
-    feature_keys: Mapping[str, Mapping[str, Mapping[str, str]]]
     jobs: tuple[Job, ...]
     studies: tuple[Study, ...]
-    plugins: tuple[ModelFile, ...]
+    model_files: tuple[ModelFile, ...]
     weights: bool
 
     @cached_property
@@ -143,30 +196,22 @@ class Plan:
 
     def keeps_weights(self, job: Job) -> bool:
         """Whether the weights of a job are kept: those of its last epoch, none of what a search tries."""
-        return self.weights and not job.inner
+        return self.weights and job.division is None
 
     def fold(self, job: Job) -> Fold:
-        """The clips a job is trained on, and those it answers for."""
-        if job.inner:
-            return self._inner_fold(job.dataset, job.seed, job.held_out)
-        return self.folds[job.dataset][job.held_out]
+        """The clips a job is trained on, and those it answers for: held-out ones, or in a search validation clips."""
+        return self.datasets[job.dataset].fold(job.held_out, job.seed, job.division)
 
-    def _inner_fold(self, dataset: str, seed: int, held_out: str) -> Fold:
-        return _inner(self.folds[dataset][held_out], self.validation[dataset][seed][held_out])
-
-    def validates(self, job: Job) -> tuple[str, ...]:
-        """The clips that a job of a search validates on."""
-        return self.validation[job.dataset][job.seed][job.held_out]
-
-    def search_job(self, study: Study, recipe: Recipe, held_out: str) -> Job:
-        """The job that tries a configuration on the inner division of a fold."""
-        return self._job_of(study, recipe, held_out, inner=True)
+    def search_job(self, study: Study, recipe: Recipe, division: int) -> Job:
+        """The job that tries a configuration on a division."""
+        return self._job_of(study, recipe, study.group, division)
 
     def final_job(self, study: Study, recipe: Recipe, held_out: str) -> Job:
-        """The job that trains a chosen recipe on all training subjects of a fold."""
-        return self._job_of(study, recipe, held_out, inner=False)
+        """The job that trains a chosen recipe on all training clips of a fold."""
+        return self._job_of(study, recipe, held_out, None)
 
-    def _job_of(self, study: Study, recipe: Recipe, held_out: str, *, inner: bool) -> Job:
+    def _job_of(self, study: Study, recipe: Recipe, held_out: str, division: int | None) -> Job:
+        planned = self.datasets[study.dataset]
         job = make_job(
             self.protocol,
             study.model,
@@ -174,26 +219,10 @@ class Plan:
             held_out,
             study.seed,
             recipe.changes(study.recipe),
-            recipe_key(self.model_keys[study.dataset][study.model], recipe),
-            self.key_of_fold(study.dataset, held_out, study.seed if inner else None),
+            recipe_key(planned.model_keys[study.model], recipe),
+            planned.fold_key(held_out, study.seed, division),
         )
-        return replace(job, recipe=recipe, inner=inner)
-
-    def key_of_fold(self, dataset: str, held_out: str, seed: int | None) -> str:
-        """Hash of a fold's clips and training classes; with a seed, of its inner division."""
-        return self._fold_keys[dataset, seed, held_out]
-
-    @cached_property
-    def _fold_keys(self) -> Mapping[tuple[str, int | None, str], str]:
-        """By dataset, seed of the inner division if it is one, and what is held out."""
-        keys: dict[tuple[str, int | None, str], str] = {}
-        for dataset, folds in self.folds.items():
-            cohort = self.cohorts[dataset]
-            keys |= {(dataset, None, held_out): fold_key(fold, cohort) for held_out, fold in folds.items()}
-            for seed in self.validation.get(dataset, {}):
-                for held_out in folds:
-                    keys[dataset, seed, held_out] = fold_key(self._inner_fold(dataset, seed, held_out), cohort)
-        return keys
+        return replace(job, recipe=recipe, division=division)
 
     def save(self, path: Path) -> None:
         """Write the plan as one JSON document."""
@@ -210,17 +239,34 @@ class Plan:
         """
 
         def parse() -> Plan:
-            return TypeAdapter(Plan).validate_json(path.read_bytes())
+            document = json.loads(path.read_bytes())
+            if isinstance(document, dict) and document.get("version", 1) != PLAN_VERSION:
+                what = "was written by another version of this program"
+                remedy = "run the same experiment again: what it has in common with this version is not trained again"
+                raise BadInput(Problem(str(path), what, remedy))
+            return TypeAdapter(Plan).validate_python(document)
 
         remedy = "give the output folder of `mer run`, or run the experiment again"
         plan: Plan = read(path, parse, remedy)
         return plan
 
 
+def of_older_search(path: Path) -> bool:
+    """Whether a plan's file is of a version whose searches were divided otherwise, and has any."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False  # whatever it was, it is written anew
+    return isinstance(document, dict) and document.get("version", 1) < PLAN_VERSION and bool(document.get("studies"))
+
+
 def make_job(
     protocol: str, model: str, dataset: str, held_out: str, seed: int, changes: str, of_recipe: str, of_fold: str
 ) -> Job:
-    """A job with its id and random state; `of_recipe` and `of_fold` are what the functions below give."""
+    """A job with its id and random state.
+
+    `of_recipe` is what :func:`recipe_key` gives, `of_fold` what :meth:`PlannedDataset.fold_key` gives.
+    """
     chance = [model, protocol, held_out, of_fold, seed]
     job_id = digest([of_recipe, *chance])[:_ID_LETTERS]
     return Job(job_id, model, dataset, held_out, changes, seed, int(digest(chance)[:15], 16))
@@ -229,16 +275,3 @@ def make_job(
 def recipe_key(model_key: str, recipe: Recipe) -> str:
     """Hash of a model and its training settings."""
     return digest([model_key, vars(recipe)])  # not asdict, whose deep copies took most of the time of making a job
-
-
-def fold_key(fold: Fold, cohort: Cohort) -> str:
-    """Hash of a fold: its training clips with their classes, the others without."""
-    trained = [[clip_id, cohort.label_of[clip_id]] for clip_id in fold.train_ids]
-    return digest([cohort.dataset, cohort.classes, trained, fold.test_ids])
-
-
-def _inner(fold: Fold, validation: tuple[str, ...]) -> Fold:
-    """A fold without its validation subjects in training; they are answered for, then the test clips."""
-    out = frozenset(validation)
-    train = tuple(clip_id for clip_id in fold.train_ids if clip_id not in out)
-    return Fold(fold.protocol, fold.held_out, train, (*validation, *fold.test_ids))

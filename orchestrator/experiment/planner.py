@@ -1,147 +1,134 @@
-"""From an experiment to its plan."""
+"""From a resolved experiment to its plan."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 from mer_data import protocols
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
-from mer_data.protocols import Fold
-from mer_data.schema import Clip
-from mer_data.storage.store import Store
-from mer_models.spec import Range, Space, models
-from orchestrator.experiment.config import Experiment
-from orchestrator.experiment.inner_split import validation
-from orchestrator.experiment.plan import JOB_VERSION, Job, Plan, Study, fold_key, make_job, recipe_key
-from orchestrator.experiment.resolve import (
-    Cohort,
-    choose_datasets,
-    choose_inputs,
-    choose_models,
-    choose_recipes,
-    choose_spaces,
-    make_cohort,
-    needed_features,
+from mer_models.spec import Range, models
+from orchestrator.experiment.plan import (
+    JOB_VERSION,
+    PLAN_VERSION,
+    Job,
+    Plan,
+    PlannedDataset,
+    Study,
+    make_job,
+    recipe_key,
 )
-from orchestrator.experiment.user_models import load as load_plugins
+from orchestrator.experiment.resolve import Resolved, ResolvedDataset
+from orchestrator.experiment.search_splits import Division, Groups, check, divide, make_groups, pool
 
 _SEARCHED_EPOCHS = 50  # a search keeps about so many epochs of each training, to choose from
 
 
-def make_plan(experiment: Experiment, store: Store) -> Plan:
-    """Plan an experiment over a store whose features are complete.
+def make_plan(resolved: Resolved) -> Plan:
+    """Plan an experiment whose features are complete.
 
     Raises
     ------
     BadInput
-        As :func:`~orchestrator.experiment.resolve.choose_models`, `choose_recipes`, `choose_spaces`, `make_cohort`; if
-        a fold cannot be divided for a search.
+        If a dataset's clips have a single source where one is to be held out, or too few subjects for a search.
     """
-    chosen = choose_models(experiment, store)
-    recipes = choose_recipes(experiment, chosen)
-    spaces = choose_spaces(experiment, recipes)
-    plan = Plan(
+    experiment, codes = resolved.experiment, {name: models()[name].code_digest() for name in resolved.recipes}
+    datasets = {name: _plan_dataset(resolved, of, codes) for name, of in resolved.datasets.items()}
+    return Plan(
+        version=PLAN_VERSION,
         name=experiment.name,
         protocol=experiment.protocol,
         rule=experiment.selection,
-        store=store.address,
+        store=resolved.store.address,
         device=experiment.device,
-        cohorts={},
-        folds={},
-        validation={},
-        recipes=recipes,
-        inputs={},
-        codes={name: models()[name].code_digest() for name in recipes},
-        model_keys={},
-        feature_keys={},
-        jobs=(),
-        studies=(),
-        plugins=load_plugins(experiment.plugins),
+        datasets=datasets,
+        recipes=resolved.recipes,
+        codes=codes,
+        jobs=tuple(_jobs(resolved, datasets)),
+        studies=tuple(_studies(resolved, datasets)),
+        model_files=resolved.model_files,
         weights=experiment.weights,
     )
-    cohorts, folds, keys, inputs = {}, {}, {}, {}
-    validates: dict[str, dict[int, dict[str, tuple[str, ...]]]] = {}
-    model_keys: dict[str, dict[str, str]] = {}
-    jobs: list[Job] = []
-    for choice in choose_datasets(experiment, store):
-        name = choice.name
-        clips, cohort = make_cohort(store, choice)
-        cohorts[name] = cohort
-        if experiment.protocol != "loso" and len({clip.dataset for clip in clips}) < 2:
-            what = "has the clips of one source dataset, so none can be held out"
-            raise BadInput(Problem(f"dataset {name}", what, "give it a union, or use the protocol loso"))
-        folds[name] = {fold.held_out: fold for fold in protocols.PROTOCOLS[experiment.protocol](clips)}
-        keys[name] = {
-            one: {member: store.feature(member, one).key for member in choice.members}
-            for one in needed_features(chosen[name], store, choice)
-        }
-        inputs[name] = {spec.name: choose_inputs(spec, store, choice) or spec.inputs for spec in chosen[name]}
-        model_keys[name] = {}
-        for spec in chosen[name]:
-            eaten = [[asdict(one), list(keys[name][one.feature].values())] for one in inputs[name][spec.name]]
-            model_keys[name][spec.name] = digest([JOB_VERSION, spec.name, plan.codes[spec.name], eaten])
-        if any(spec.name in spaces for spec in chosen[name]):
-            validates[name] = {seed: _validation(clips, cohort, folds[name], seed) for seed in experiment.seeds}
-        # What models share is hashed once per fold: hashing is what planning costs.
-        fold_keys = {held_out: fold_key(fold, cohort) for held_out, fold in folds[name].items()}
-        for spec in chosen[name]:
-            if spec.name in spaces:
+
+
+def _plan_dataset(resolved: Resolved, of: ResolvedDataset, codes: Mapping[str, str]) -> PlannedDataset:
+    protocol, store = resolved.experiment.protocol, resolved.store
+    if protocol != "loso" and len({clip.dataset for clip in of.clips}) < 2:
+        what = "has the clips of one source dataset, so none can be held out"
+        raise BadInput(Problem(f"dataset {of.cohort.dataset}", what, "give it a union, or use the protocol loso"))
+    folds = {fold.held_out: fold for fold in protocols.PROTOCOLS[protocol](of.clips)}
+    keys = {
+        feature: {member: store.feature(member, feature).key for member in of.cohort.members} for feature in of.features
+    }
+    model_keys = {}
+    for name, inputs in of.inputs.items():
+        eaten = [[asdict(taken), list(keys[taken.feature].values())] for taken in inputs]
+        model_keys[name] = digest([JOB_VERSION, name, codes[name], eaten])
+    groups, divisions = _search_splits(resolved, of, folds)
+    return PlannedDataset(of.cohort, folds, groups, divisions, of.inputs, model_keys, keys)
+
+
+def _search_splits(
+    resolved: Resolved, of: ResolvedDataset, folds: Mapping[str, protocols.Fold]
+) -> tuple[Groups, dict[int, dict[str, tuple[Division, ...]]]]:
+    """Who is served by one search, and by seed and group the divisions that it may see; nothing without a search."""
+    search = resolved.experiment.search
+    if search is None or resolved.spaces.keys().isdisjoint(of.inputs):
+        return {}, {}
+    groups = make_groups(folds, of.clips, None if isinstance(search.groups, str) else search.groups)
+    clip_of = {clip.id: clip for clip in of.clips}
+    divisions: dict[int, dict[str, tuple[Division, ...]]] = {}
+    for seed in resolved.experiment.seeds:
+        divisions[seed] = {}
+        for group, members in groups.items():
+            served = [folds[held_out] for held_out in members]
+            seen = pool(served)
+            labels = [of.cohort.label_of[clip_id] for clip_id in seen]
+            try:
+                made = divide([clip_of[clip_id] for clip_id in seen], labels, search.divisions, seed)
+            except ValueError as error:
+                where = f"dataset {of.cohort.dataset}, {', '.join(members)} held out"
+                remedy = "take the key `search` out of the experiment, or give more `groups`, which are smaller then"
+                raise BadInput(Problem(where, str(error), remedy)) from None
+            check(served, made, of.clips)
+            divisions[seed][group] = made
+    return groups, divisions
+
+
+def _jobs(resolved: Resolved, datasets: Mapping[str, PlannedDataset]) -> Iterator[Job]:
+    """The jobs of models that are not searched."""
+    for name, planned in datasets.items():
+        for model, model_key in planned.model_keys.items():
+            if model in resolved.spaces:
                 continue
-            recipe = recipes[spec.name]
-            changes, of_recipe = recipe.changes(spec.recipe), recipe_key(model_keys[name][spec.name], recipe)
-            jobs += [
-                make_job(experiment.protocol, spec.name, name, held_out, seed, changes, of_recipe, of_fold)
-                for seed in experiment.seeds
-                for held_out, of_fold in fold_keys.items()
-            ]
-    plan = replace(
-        plan,
-        cohorts=cohorts,
-        folds=folds,
-        validation=validates,
-        inputs=inputs,
-        model_keys=model_keys,
-        feature_keys=keys,
-        jobs=tuple(jobs),
-    )
-    return replace(plan, studies=tuple(_studies(experiment, plan, spaces)))
+            recipe = resolved.recipes[model]
+            changes, of_recipe = recipe.changes(models()[model].recipe), recipe_key(model_key, recipe)
+            for seed in resolved.experiment.seeds:
+                for held_out in planned.folds:
+                    of_fold = planned.fold_key(held_out, seed, None)
+                    protocol = resolved.experiment.protocol
+                    yield make_job(protocol, model, name, held_out, seed, changes, of_recipe, of_fold)
 
 
-def _validation(
-    clips: Sequence[Clip], cohort: Cohort, folds: Mapping[str, Fold], seed: int
-) -> dict[str, tuple[str, ...]]:
-    """By what is held out: the training clips to validate on. Each fold is divided by a draw of its own."""
-    of = {clip.id: clip for clip in clips}
-    divided = {}
-    for held_out, fold in folds.items():
-        labels = [cohort.label_of[clip_id] for clip_id in fold.train_ids]
-        draw = int(digest([held_out, seed])[:8], 16)
-        try:
-            divided[held_out] = validation([of[clip_id] for clip_id in fold.train_ids], labels, draw)
-        except ValueError as error:
-            remedy = "a search needs at least three subjects: take the key `search` out of the experiment"
-            raise BadInput(Problem(f"dataset {cohort.dataset}, {held_out} held out", str(error), remedy)) from None
-    return divided
-
-
-def _studies(experiment: Experiment, plan: Plan, spaces: Mapping[str, Space]) -> Iterator[Study]:
-    if experiment.search is None:
+def _studies(resolved: Resolved, datasets: Mapping[str, PlannedDataset]) -> Iterator[Study]:
+    search = resolved.experiment.search
+    if search is None:
         return
     # Without anything to vary there is one configuration, whose epoch is chosen.
-    single = experiment.search.model_copy(update={"configurations": 1})
-    for dataset, of_models in plan.model_keys.items():
-        for model in of_models:
-            if model not in spaces:
+    single = search.model_copy(update={"configurations": 1})
+    for dataset, planned in datasets.items():
+        for model, model_key in planned.model_keys.items():
+            if model not in resolved.spaces:
                 continue
-            kept = max(plan.recipes[model].keep_every, math.ceil(plan.recipes[model].epochs / _SEARCHED_EPOCHS))
-            recipe = replace(plan.recipes[model], keep_every=kept)
-            for seed in experiment.seeds:
-                folds = [plan.key_of_fold(dataset, held_out, seed) for held_out in plan.folds[dataset]]
-                space = {key: asdict(v) if isinstance(v, Range) else v for key, v in spaces[model].items()}
-                decides = [of_models[model], asdict(recipe), space, experiment.search.course(), seed, folds]
-                name = f"{model}.{dataset}.seed-{seed}.{digest(decides)[:8]}"
-                search = experiment.search if spaces[model] else single
-                yield Study(name, model, dataset, seed, recipe, spaces[model], search)
+            recipe, varied = resolved.recipes[model], resolved.spaces[model]
+            kept = max(recipe.keep_every, math.ceil(recipe.epochs / _SEARCHED_EPOCHS))
+            recipe = replace(recipe, keep_every=kept)
+            space = {key: asdict(values) if isinstance(values, Range) else values for key, values in varied.items()}
+            for seed, by_group in planned.divisions.items():
+                for group, divisions in by_group.items():
+                    keys = [planned.fold_key(group, seed, number) for number in range(len(divisions))]
+                    decides = [model_key, asdict(recipe), space, search.identity(), seed, keys]
+                    name = f"{model}.{dataset}.seed-{seed}.{group.replace('/', '~')}.{digest(decides)[:8]}"
+                    yield Study(name, model, dataset, seed, group, recipe, varied, search if varied else single)

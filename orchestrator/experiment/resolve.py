@@ -1,79 +1,111 @@
-"""What takes part in an experiment: its datasets, their clips with classes, its models with inputs and recipes."""
+"""What an experiment comes to on a store: datasets, models with their inputs, recipes, what a search varies."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mer_data import composites, labels, schema
 from mer_data.features import FEATURES
-from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
 from mer_data.storage.store import Dataset, Store
+from mer_models.plugins import ModelFile
 from mer_models.spec import InputSpec, ModelSpec, Recipe, Space, models
+from orchestrator.experiment.cohort import Cohort, make_cohort
 from orchestrator.experiment.config import DatasetChoice, Experiment
-from orchestrator.experiment.user_models import load as load_plugins
-from orchestrator.precompute import deep_features as _deep  # noqa: F401 - registers its features
+from orchestrator.experiment.user_models import load as load_user_models
+from orchestrator.precompute import deep_features as _deep_features  # noqa: F401 - registers its features
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """The clips of a dataset that take part in an experiment, with their classes.
+class ResolvedDataset:
+    """A dataset of an experiment.
 
     Attributes
     ----------
-    dataset
-        Name in the store, or of a union.
-    members
-        The datasets of the store that hold its clips.
-    scheme
-        Name of the class scheme, or of the published clip list.
-    classes
-        Class names in the order of the confusion matrix.
-    clip_ids, labels, subjects
-        Per clip: its id, its class name, its qualified subject.
-    left_out
-        How many clips of the members do not take part.
-    missing
-        Clips of the published list that the store lacks: the cohort is incomplete then.
+    clips, cohort
+        The clips that take part, and their cohort.
+    inputs
+        By model, in the experiment's order: what it eats here.
     """
 
-    dataset: str
-    members: tuple[str, ...]
-    scheme: str
-    classes: tuple[str, ...]
-    clip_ids: tuple[str, ...]
-    labels: tuple[str, ...]
-    subjects: tuple[str, ...]
-    left_out: int
-    missing: tuple[str, ...] = ()
+    clips: tuple[Clip, ...]
+    cohort: Cohort
+    inputs: Mapping[str, tuple[InputSpec, ...]]
 
-    @cached_property
-    def label_of(self) -> Mapping[str, str]:
-        """Class name by clip id."""
-        return dict(zip(self.clip_ids, self.labels, strict=True))
-
-    @cached_property
-    def checksum(self) -> str:
-        """Of the clips and their classes: results are comparable only if it is equal."""
-        return digest(sorted(self.label_of.items()))[:12]
-
-    @cached_property
-    def subject_of(self) -> Mapping[str, str]:
-        """Subject by clip id."""
-        return dict(zip(self.clip_ids, self.subjects, strict=True))
+    @property
+    def features(self) -> list[str]:
+        """The features that its models eat, sorted."""
+        return sorted({taken.feature for inputs in self.inputs.values() for taken in inputs})
 
 
-def needed_features(specs: Iterable[ModelSpec], store: Store, choice: DatasetChoice) -> list[str]:
-    """The features that some models eat on a dataset, sorted."""
-    inputs = [choose_inputs(spec, store, choice) or spec.inputs for spec in specs]
-    return sorted({one.feature for of_model in inputs for one in of_model})
+@dataclass(frozen=True)
+class Resolved:
+    """An experiment with everything that it leaves open decided, and everything that can be wrong looked at.
+
+    Attributes
+    ----------
+    experiment, store
+        What was resolved, and where.
+    datasets
+        By name.
+    recipes
+        By model: its recipe with the experiment's changes.
+    spaces
+        By model: what a search varies of its recipe. Models with nothing to vary or to choose are left out.
+    model_files
+        The user's own, with their text.
+    """
+
+    experiment: Experiment
+    store: Store
+    datasets: Mapping[str, ResolvedDataset]
+    recipes: Mapping[str, Recipe]
+    spaces: Mapping[str, Space]
+    model_files: tuple[ModelFile, ...]
+
+    @property
+    def features(self) -> dict[str, list[str]]:
+        """What is needed, by dataset of the store: the features of a union are those of its members."""
+        return by_member((of.cohort.members, of.features) for of in self.datasets.values())
+
+
+def resolve(experiment: Experiment, store: Store) -> Resolved:
+    """Resolve an experiment on a store.
+
+    Raises
+    ------
+    BadInput
+        If the store is empty, the same people are in a dataset twice, or a model, scheme, list, field or value is
+        unknown; and as :func:`orchestrator.experiment.user_models.load`.
+    """
+    model_files = load_user_models(experiment.plugins)
+    if not experiment.all_models:
+        raise_all(
+            Problem("models", f"unknown model {name!r}", did_you_mean(name, models()))
+            for name in experiment.models
+            if name not in models()
+        )
+    datasets = {}
+    for choice in choose_datasets(experiment, store):
+        clips, cohort = make_cohort(store, choice)
+        datasets[choice.name] = ResolvedDataset(tuple(clips), cohort, _choose_models(experiment, store, choice))
+    recipes = _choose_recipes(experiment, list(dict.fromkeys(name for of in datasets.values() for name in of.inputs)))
+    return Resolved(experiment, store, datasets, recipes, _choose_spaces(experiment, recipes), model_files)
+
+
+def by_member(needed: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[str, list[str]]:
+    """Features by dataset of the store, from pairs of the members of a dataset and the features that it needs."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for members, features in needed:
+        for member in members:
+            found[member] += features
+    return dict(found)
 
 
 def choose_datasets(experiment: Experiment, store: Store) -> list[DatasetChoice]:
@@ -92,68 +124,17 @@ def choose_datasets(experiment: Experiment, store: Store) -> list[DatasetChoice]
     return [DatasetChoice(name=name, classes=experiment.datasets[0].classes) for name in names]
 
 
-def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort]:
-    """The clips that take part, and their cohort.
+def _choose_models(experiment: Experiment, store: Store, choice: DatasetChoice) -> dict[str, tuple[InputSpec, ...]]:
+    """The models that run on a dataset, each with what it eats there.
 
-    Raises
-    ------
-    BadInput
-        If a dataset, the scheme or the list is unknown, the same people are in it twice, no clips are left, or all are
-        of one subject.
+    One that is named has its own inputs where nothing else can be made either: what is lacking is told when it is
+    missed.
     """
-    where = f"dataset {choice.name}"
-    everything = [clip for member in choice.members for clip in store.dataset(member).clips]
-    composites.refuse_same_people(everything, where)
-    raise_all(schema.find_problems(everything, where) if choice.union else ())
-    scheme = labels.scheme(choice.classes, everything, where)
-    missing: tuple[str, ...] = ()
-    if choice.clip_list:
-        selection = composites.select(choice.clip_list, everything, where)
-        labelled, missing = list(selection.labelled), selection.missing
-        if not {label for _, label in labelled} <= set(scheme.classes):
-            raise BadInput(Problem(where, f"the classes of {choice.clip_list} are not those of {scheme.name}"))
-    else:
-        labelled = [(clip, label) for clip in everything if (label := scheme.label(clip)) is not None]
-    clips = [clip for clip, _ in labelled]
-    if len({clip.subject for clip in clips}) < 2:
-        emotions = ", ".join(sorted({clip.emotion for clip in everything}))
-        what = f"class scheme {scheme.name} takes {len(clips)} of {len(everything)} clips, of less than two subjects"
-        raise BadInput(Problem(where, what, f"its emotions are: {emotions}"))
-    cohort = Cohort(
-        dataset=choice.name,
-        members=tuple(choice.members),
-        scheme=choice.clip_list or scheme.name,
-        classes=scheme.classes,
-        clip_ids=tuple(clip.id for clip in clips),
-        labels=tuple(label for _, label in labelled),
-        subjects=tuple(clip.subject for clip in clips),
-        left_out=len(everything) - len(clips),
-        missing=missing,
-    )
-    return clips, cohort
-
-
-def choose_models(experiment: Experiment, store: Store) -> dict[str, list[ModelSpec]]:
-    """The experiment's models for each of its datasets, in its order.
-
-    Raises
-    ------
-    BadInput
-        With every name that is unknown; and as :func:`orchestrator.experiment.user_models.load`.
-    """
-    load_plugins(experiment.plugins)
-    registry, choices = models(), choose_datasets(experiment, store)
+    names = models() if experiment.all_models else experiment.models
+    chosen = {name: choose_inputs(models()[name], store, choice) for name in names}
     if experiment.all_models:
-        return {
-            choice.name: [spec for spec in registry.values() if choose_inputs(spec, store, choice) is not None]
-            for choice in choices
-        }
-    raise_all(
-        Problem("models", f"unknown model {name!r}", did_you_mean(name, registry))
-        for name in experiment.models
-        if name not in registry
-    )
-    return {choice.name: [registry[name] for name in experiment.models] for choice in choices}
+        return {name: inputs for name, inputs in chosen.items() if inputs is not None}
+    return {name: models()[name].inputs if inputs is None else inputs for name, inputs in chosen.items()}
 
 
 def choose_inputs(spec: ModelSpec, store: Store, choice: DatasetChoice) -> tuple[InputSpec, ...] | None:
@@ -163,7 +144,7 @@ def choose_inputs(spec: ModelSpec, store: Store, choice: DatasetChoice) -> tuple
     """
     members = [store.dataset(member) for member in choice.members]
     for inputs in (spec.inputs, *spec.instead):
-        if all(_can_have(store, member, one.feature) for one in inputs for member in members):
+        if all(_can_have(store, member, taken.feature) for taken in inputs for member in members):
             return inputs
     return None
 
@@ -177,52 +158,47 @@ def _can_have(store: Store, dataset: Dataset, feature: str) -> bool:
     return dataset.frame_root is not None or (bool(sources) and sources[0] in have)
 
 
-def choose_recipes(experiment: Experiment, chosen: Mapping[str, Sequence[ModelSpec]]) -> dict[str, Recipe]:
-    """Each model's recipe with the experiment's changes.
-
-    Raises
-    ------
-    BadInput
-        With every unknown model, unknown field and value that a field does not take.
-    """
-    specs = {spec.name: spec for of_dataset in chosen.values() for spec in of_dataset}
+def _choose_recipes(experiment: Experiment, names: Sequence[str]) -> dict[str, Recipe]:
+    """Each model's recipe with the experiment's changes."""
     problems = [
-        Problem("recipes", f"{name!r} is not among the experiment's models", did_you_mean(name, specs))
+        Problem("recipes", f"{name!r} is not among the experiment's models", did_you_mean(name, names))
         for name in experiment.recipes
-        if name not in specs and name != "all"
+        if name not in names and name != "all"
     ]
-    known = [field.name for field in dataclasses.fields(Recipe)]
     recipes = {}
-    for name, spec in specs.items():
+    for name in names:
+        spec = models()[name]
         of_all = experiment.recipes.get("all", {}) if spec.build is not None else {}
         changes = {**of_all, **experiment.recipes.get(name, {})}
-        problems += [
-            Problem(f"recipes.{name}", f"unknown key {key!r}", did_you_mean(key, known))
-            for key in changes
-            if key not in known
-        ]
+        problems += _unknown_fields(f"recipes.{name}", changes, _FIELDS)
         try:
-            recipes[name] = TypeAdapter(Recipe).validate_python({**asdict(spec.recipe), **changes})
+            recipes[name] = _changed(spec.recipe, changes)
         except ValidationError as error:
             problems += [Problem(".".join(["recipes", name, *map(str, e["loc"])]), e["msg"]) for e in error.errors()]
     raise_all(problems)
     return recipes
 
 
-def choose_spaces(experiment: Experiment, recipes: Mapping[str, Recipe]) -> dict[str, Space]:
+_FIELDS = [field.name for field in dataclasses.fields(Recipe)]
+
+
+def _unknown_fields(where: str, given: Mapping[str, Any], known: Sequence[str]) -> list[Problem]:
+    return [Problem(where, f"unknown key {key!r}", did_you_mean(key, known)) for key in given if key not in known]
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """A recipe with other values, which may be texts: YAML reads 1e-4 as one."""
+    return TypeAdapter(Recipe).validate_python({**asdict(recipe), **changes})
+
+
+def _choose_spaces(experiment: Experiment, recipes: Mapping[str, Recipe]) -> dict[str, Space]:
     """What the experiment's search varies of each model's recipe; models with nothing to vary or to keep are left out.
 
     A model whose recipe keeps several epochs is searched even without a space: its epoch is chosen then.
-
-    Raises
-    ------
-    BadInput
-        With every unknown model, unknown field and value that a field does not take.
     """
     search = experiment.search
     if search is None:
         return {}
-    known = {field.name for field in dataclasses.fields(Recipe)} - {"keep_every"}
     problems = [
         Problem("search.space", f"{name!r} is not among the experiment's models", did_you_mean(name, recipes))
         for name in search.space
@@ -230,25 +206,28 @@ def choose_spaces(experiment: Experiment, recipes: Mapping[str, Recipe]) -> dict
     ]
     spaces: dict[str, Space] = {}
     for name, recipe in recipes.items():
-        where = f"search.space.{name}"
         space = search.space.get(name, models()[name].search_space(recipe))
-        problems += [
-            Problem(where, f"unknown key {key!r}", did_you_mean(key, known)) for key in space if key not in known
-        ]
-        given = dict(space)
-        for key in sorted(known & set(space)):
-            values = space[key]
-            taken: list[Any] = []
-            for value in values if isinstance(values, tuple) else (values.low, values.high):
-                try:
-                    taken.append(getattr(TypeAdapter(Recipe).validate_python({**asdict(recipe), key: value}), key))
-                except ValidationError as error:
-                    problems += [Problem(f"{where}.{key}", f"{value!r}: {e['msg']}") for e in error.errors()]
-            if not values:
-                problems.append(Problem(f"{where}.{key}", "has no values to choose from"))
-            elif not problems:  # as the recipe holds them: YAML reads 1e-4 as a text, and 8.0 is no number of clips
-                given[key] = tuple(taken) if isinstance(values, tuple) else replace(values, low=taken[0], high=taken[1])
         if space or len(recipe.kept_epochs()) > 1:
-            spaces[name] = given
+            spaces[name] = _checked_space(f"search.space.{name}", space, recipe, problems)
     raise_all(problems)
     return spaces
+
+
+def _checked_space(where: str, space: Space, recipe: Recipe, problems: list[Problem]) -> Space:
+    """A space with its values as a recipe holds them; what is wrong with it is added to the problems."""
+    known = [name for name in _FIELDS if name != "keep_every"]
+    problems += _unknown_fields(where, space, known)
+    given = dict(space)
+    for key in sorted(set(known) & set(space)):
+        values = space[key]
+        taken: list[Any] = []
+        for value in values if isinstance(values, tuple) else (values.low, values.high):
+            try:
+                taken.append(getattr(_changed(recipe, {key: value}), key))
+            except ValidationError as error:
+                problems += [Problem(f"{where}.{key}", f"{value!r}: {e['msg']}") for e in error.errors()]
+        if not values:
+            problems.append(Problem(f"{where}.{key}", "has no values to choose from"))
+        elif not problems:
+            given[key] = tuple(taken) if isinstance(values, tuple) else replace(values, low=taken[0], high=taken[1])
+    return given

@@ -12,7 +12,7 @@ from mer_models.spec import InputSpec, ModelSpec, models
 
 _CLASSES = 3
 # A file is read once per process: were it edited during a run, the plan would not be of the code that was checked.
-_READ: dict[Path, ModelFile] = {}
+READ: dict[Path, ModelFile] = {}
 
 
 def load(paths: Iterable[str | Path]) -> tuple[ModelFile, ...]:
@@ -34,7 +34,7 @@ def load(paths: Iterable[str | Path]) -> tuple[ModelFile, ...]:
 
 def _load(path: Path) -> ModelFile:
     place = path.resolve()
-    if place not in _READ:
+    if place not in READ:
         try:
             file = ModelFile(str(path), path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
@@ -46,8 +46,8 @@ def _load(path: Path) -> ModelFile:
         if not mine:
             raise BadInput(Problem(str(path), "registers no model", "end it with register(ModelSpec(...))"))
         raise_all(problem for spec in mine for problem in _try(spec, file))
-        _READ[place] = file
-    return _READ[place]
+        READ[place] = file
+    return READ[place]
 
 
 def _try(spec: ModelSpec, file: ModelFile) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""The course of a search as it is written beside the ledger: what was tried, how far it got, what was chosen."""
+"""The history of a search as it is written beside the ledger: what was tried, how far it got, what was chosen."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from orchestrator.score.validation import Choice
 
 _REMEDY = "delete it and run the same command again"
 Limits = tuple[int, int | None, float | None]
-State = Literal["running", "complete", "pruned", "failed"]
+RaceState = Literal["running", "complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedConfiguration:
     """A configuration.
 
     Attributes
@@ -28,53 +28,57 @@ class Tried:
         What it is: changes of the study's recipe.
     state
         How its race ended, if it has.
-    folds
-        How many folds of the race it took part in.
-    inner_uf1
-        UF1 of its validation answers, pooled over those folds; None before the first.
+    divisions
+        How many divisions it was trained on, as far as its race goes.
+    epoch, inner_uf1
+        Its best epoch over those divisions, and the UF1 of its validation answers there; None before the first.
     reason
         Why it failed.
     """
 
     number: int
     params: Mapping[str, Any]
-    state: State
-    folds: int
+    state: RaceState
+    divisions: int
+    epoch: int | None
     inner_uf1: float | None
     reason: str
 
 
 @dataclass(frozen=True)
-class Course:
-    """A study's course so far.
+class SearchHistory:
+    """A study's history so far.
 
     Attributes
     ----------
-    folds
-        What is held out, in the order of the race.
+    group
+        What is held out by the folds that the study serves.
     configurations
         In the order they were proposed.
     ended
         Whether no more are proposed.
+    closed
+        Whether all races have ended too, so that nothing changes any more.
     chosen
-        What is trained for each held-out subject; None before all races have ended.
+        What is trained for the group; None before the study is closed, or if every configuration failed.
     limits
         The number of configurations and the budget that it went by.
     """
 
-    folds: tuple[str, ...]
-    configurations: tuple[Tried, ...]
+    group: tuple[str, ...]
+    configurations: tuple[TriedConfiguration, ...]
     ended: bool
-    chosen: Mapping[str, Choice] | None
+    closed: bool
+    chosen: Choice | None
     limits: Limits
 
     def save(self, out: Path, study: Study) -> None:
         """Write it aside and rename it."""
-        write_json(_path(out, study), TypeAdapter(Course).dump_python(self, mode="json"))
+        write_json(_path(out, study), TypeAdapter(SearchHistory).dump_python(self, mode="json"))
 
     @staticmethod
-    def load(out: Path, plan: Plan, study: Study) -> Course:
-        """Read what :meth:`save` wrote; a study that has not begun has an empty course.
+    def load(out: Path, plan: Plan, study: Study) -> SearchHistory:
+        """Read what :meth:`save` wrote; a study that has not begun has an empty history.
 
         Raises
         ------
@@ -83,23 +87,26 @@ class Course:
         """
         path = _path(out, study)
         if not path.exists():
-            return Course(tuple(plan.folds[study.dataset]), (), ended=False, chosen=None, limits=limits(study))
-        course: Course = read(path, lambda: TypeAdapter(Course).validate_json(path.read_bytes()), _REMEDY)
+            group = plan.datasets[study.dataset].groups[study.group]
+            return SearchHistory(group, (), ended=False, closed=False, chosen=None, limits=limits(study))
+        adapter: TypeAdapter[SearchHistory] = TypeAdapter(SearchHistory)
+        history: SearchHistory = read(path, lambda: adapter.validate_json(path.read_bytes()), _REMEDY)
         # What was chosen by other limits is not what this search chooses.
-        return course if course.limits == limits(study) else replace(course, ended=False, chosen=None)
+        same = history.limits == limits(study)
+        return history if same else replace(history, ended=False, closed=False, chosen=None)
 
     def unproposed(self, study: Study) -> int:
         """How many configurations may still be proposed."""
         return 0 if self.ended else max(study.search.configurations - len(self.configurations), 0)
 
-    def jobs(self, plan: Plan, study: Study, one: Tried) -> list[Job]:
-        """A configuration's job for each fold, in the order of the race."""
-        recipe = replace(study.recipe, **one.params)
-        return [plan.search_job(study, recipe, held_out) for held_out in self.folds]
+    def jobs(self, plan: Plan, study: Study, tried: TriedConfiguration) -> list[Job]:
+        """A configuration's job for each division."""
+        recipe = replace(study.recipe, **tried.params)
+        return [plan.search_job(study, recipe, division) for division in range(divisions_of(plan, study))]
 
     def finals(self, plan: Plan, study: Study) -> list[Job]:
-        """The jobs that train what was chosen; none before everything is chosen."""
-        return final_jobs(plan, study, self.chosen or {})
+        """The jobs that train what was chosen; none before the study is closed."""
+        return final_jobs(plan, study, self.chosen)
 
 
 def limits(study: Study) -> Limits:
@@ -107,24 +114,33 @@ def limits(study: Study) -> Limits:
     return study.search.configurations, study.search.trainings, study.search.hours
 
 
-def final_jobs(plan: Plan, study: Study, chosen: Mapping[str, Choice]) -> list[Job]:
-    """The jobs that train, on all training subjects of each fold, what was chosen there."""
-    jobs = []
-    for held_out, choice in chosen.items():
-        recipe = replace(study.recipe, **choice.params)
-        jobs.append(plan.final_job(study, replace(recipe, epochs=choice.epoch, keep_every=choice.epoch), held_out))
-    return jobs
+def divisions_of(plan: Plan, study: Study) -> int:
+    """How many divisions a study cross-validates over."""
+    return len(plan.datasets[study.dataset].divisions[study.seed][study.group])
 
 
-def courses(plan: Plan, out: Path) -> Sequence[tuple[Study, Course]]:
-    """Every study of a plan with its course.
+def final_jobs(plan: Plan, study: Study, choice: Choice | None) -> list[Job]:
+    """The jobs that train what was chosen, each on all training clips of one of the group's folds.
+
+    They keep epochs on their way to the last one, which is the chosen one: for the columns that show what looking at
+    the held-out subjects would have given.
+    """
+    if choice is None:
+        return []
+    recipe = replace(replace(study.recipe, **choice.params), epochs=choice.epoch)
+    held_out = plan.datasets[study.dataset].groups[study.group]
+    return [plan.final_job(study, recipe, name) for name in held_out]
+
+
+def histories(plan: Plan, out: Path) -> Sequence[tuple[Study, SearchHistory]]:
+    """Every study of a plan with its history.
 
     Raises
     ------
     BadInput
         If a file is damaged.
     """
-    return [(study, Course.load(out, plan, study)) for study in plan.studies]
+    return [(study, SearchHistory.load(out, plan, study)) for study in plan.studies]
 
 
 def _path(out: Path, study: Study) -> Path:
@@ -137,6 +153,6 @@ def table_jobs(plan: Plan, out: Path) -> list[Job]:
     Raises
     ------
     BadInput
-        If the course of a search is damaged.
+        If the history of a search is damaged.
     """
-    return [*plan.jobs, *(job for study, course in courses(plan, out) for job in course.finals(plan, study))]
+    return [*plan.jobs, *(job for study, history in histories(plan, out) for job in history.finals(plan, study))]

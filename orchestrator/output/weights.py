@@ -1,4 +1,4 @@
-"""Weights on disk: foreign checkpoints are read without running anything in them; ours are safetensors.
+"""The weights of folds, as safetensors.
 
 ::
 
@@ -30,15 +30,13 @@ from mer_models.spec import InputSpec, Recipe, models
 from orchestrator.console import Console
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.output.search_history import table_jobs
+from orchestrator.published_weights import read_checkpoint
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-_REMEDY = "give the file as it was published: a PyTorch checkpoint or safetensors"
 _META = "mer"
 _OURS = "give what `mer run` or `mer weights import` wrote"
-
-State = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -91,9 +89,9 @@ class Card:
 
 def card_of(plan: Plan, job: Job) -> Card:
     """The card of a job's weights."""
-    cohort, fold = plan.cohorts[job.dataset], plan.fold(job)
-    inputs = plan.inputs[job.dataset][job.model]
-    keys = {one.feature: dict(plan.feature_keys[job.dataset][one.feature]) for one in inputs}
+    cohort, fold = plan.datasets[job.dataset].cohort, plan.fold(job)
+    inputs = plan.datasets[job.dataset].inputs[job.model]
+    keys = {one.feature: dict(plan.datasets[job.dataset].feature_keys[one.feature]) for one in inputs}
     trained_on = TrainedOn(
         job=job.id,
         code=plan.codes[job.model],
@@ -156,7 +154,7 @@ def tell_weights(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     return {"folder": str(folder), "saved": saved, "missing": len(missing)}
 
 
-def write_weights(path: Path, state: State, card: Card) -> None:
+def write_weights(path: Path, state: Mapping[str, npt.NDArray[Any]], card: Card) -> None:
     """Write weights with their card, aside and renamed. The same arguments give the same bytes."""
     from safetensors.numpy import save
 
@@ -201,35 +199,6 @@ def _opened(path: Path) -> Iterator[Any]:
         raise BadInput(Problem(str(path), "no such file", _OURS)) from None
     except (OSError, SafetensorError) as error:
         raise BadInput(Problem(str(path), f"is not a file of weights: {error}", _OURS)) from error
-
-
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file: safetensors, or a PyTorch checkpoint (its field ``state_dict`` if it has one).
-
-    Raises
-    ------
-    BadInput
-        If the file cannot be read, or holds anything but tensors; nothing in it is executed.
-    """
-    import pickle
-
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise BadInput(Problem(str(path), "no such file")) from None
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        raise BadInput(Problem(str(path), f"is not a checkpoint: {str(error).splitlines()[0]}", _REMEDY)) from error
-    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-        loaded = loaded["state_dict"]
-    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise BadInput(Problem(str(path), "holds something else than tensors by name", _REMEDY))
-    return dict(loaded)
 
 
 def import_weights(model: str, path: Path, to: Path) -> nn.Module:

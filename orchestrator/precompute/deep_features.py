@@ -23,6 +23,7 @@ from mer_data.features.magnification import FACTORS, FRAMES, magnified_11x9
 from mer_data.features.spec import ClipFrames
 from mer_data.hashing import digest_bytes
 from mer_data.problems import BadInput, Problem
+from orchestrator.published_weights import read_checkpoint
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,7 +57,6 @@ def _network() -> nn.Module:
 
     from mer_models.networks.resnet18 import ResNet18
     from mer_models.reference import from_reference
-    from orchestrator.output.weights import read_checkpoint
 
     torch.set_num_threads(1)  # an actor has one core
     path = _weights_file()

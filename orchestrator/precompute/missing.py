@@ -40,18 +40,18 @@ def precompute(store: Store, needed: Mapping[str, Sequence[str]], cluster: Clust
         With every clip that lacks frames or whose frames cannot be read. The other subjects' shards stay, so the
         same command continues where this one ended.
     """
-    planned = [
-        _plan(store, store.dataset(dataset), list(dict.fromkeys(features))) for dataset, features in needed.items()
+    wanted = [
+        _wanted(store, store.dataset(dataset), list(dict.fromkeys(features))) for dataset, features in needed.items()
     ]
-    missing = [work for one in planned for work in one.missing(store)]
+    missing = [work for of_dataset in wanted for work in of_dataset.missing(store)]
     if missing:
         extract(missing, cluster.resources.cpus, _title(missing), console)
-    for one in planned:
-        one.write_manifests(store)
+    for of_dataset in wanted:
+        of_dataset.write_manifests(store)
 
 
 @dataclass(frozen=True)
-class _Planned:
+class _Wanted:
     """The features of a dataset that frames are at hand for, and the shards they consist of, by subject."""
 
     dataset: str
@@ -62,20 +62,22 @@ class _Planned:
         """What is to be computed."""
         present = {name: store.shards(self.dataset, name) for name in self.features}
         lacking = (
-            replace(one, shards={name: shard for name, shard in one.shards.items() if shard.file not in present[name]})
-            for one in self.subjects
+            replace(
+                work, shards={name: shard for name, shard in work.shards.items() if shard.file not in present[name]}
+            )
+            for work in self.subjects
         )
-        return [one for one in lacking if one.shards]
+        return [work for work in lacking if work.shards]
 
     def write_manifests(self, store: Store) -> None:
         """Let the features consist of these shards."""
         for name in self.features:
-            shards = [one.shards[name] for one in self.subjects]
+            shards = [work.shards[name] for work in self.subjects]
             if _current(store, self.dataset, name) != {(shard.subject, shard.key) for shard in shards}:
                 store.write_manifest(self.dataset, FEATURES[name], shards, "computed")
 
 
-def _plan(store: Store, known: Dataset, features: Sequence[str]) -> _Planned:
+def _wanted(store: Store, known: Dataset, features: Sequence[str]) -> _Wanted:
     """Find out what is to be computed from frames; features that come from other features are made at once."""
     unknown = [name for name in features if name not in FEATURES and name not in store.features(known.name)]
     raise_all(
@@ -86,8 +88,8 @@ def _plan(store: Store, known: Dataset, features: Sequence[str]) -> _Planned:
         for name in wanted:
             _derive(store, known, FEATURES[name])
         wanted = []
-    subjects = Planner(store, known).plan([FEATURES[name] for name in wanted]) if wanted else []
-    return _Planned(known.name, wanted, subjects)
+    subjects = ShardFinder(store, known).find([FEATURES[name] for name in wanted]) if wanted else []
+    return _Wanted(known.name, wanted, subjects)
 
 
 def _derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
@@ -143,14 +145,14 @@ def _current(store: Store, dataset: str, feature: str) -> set[tuple[str, str]]:
 
 
 @dataclass
-class Planner:
+class ShardFinder:
     """Finds out which shards features consist of; each folder is listed once, and no unchanged file read again."""
 
     store: Store
     dataset: Dataset
     folders: dict[str, dict[int, Path]] = field(default_factory=dict)
 
-    def plan(self, specs: Sequence[FeatureSpec]) -> list[SubjectWork]:
+    def find(self, specs: Sequence[FeatureSpec]) -> list[SubjectWork]:
         """All shards, by subject, with keys that follow from spec, clips and frame bytes; damaged ones are removed.
 
         Raises
@@ -166,7 +168,7 @@ class Planner:
         for clip in self.dataset.clips:
             by_subject[clip.subject].append(clip)
         problems: dict[str, Problem] = {}
-        planned = []
+        found = []
         for subject, clips in sorted(by_subject.items()):
             needs = []
             rows: dict[str, list[list[object]]] = {spec.name: [] for spec in specs}
@@ -183,15 +185,14 @@ class Planner:
                     rows[spec.name].append([clip.id, numbers, of_frames, *_what_else(spec, clip)])
             keys = {spec.name: digest([spec.key(), rows[spec.name]]) for spec in specs}
             shards = {name: Shard(subject, key, len(clips)) for name, key in keys.items()}
-            planned.append(SubjectWork(self.store.address, self.dataset.name, tuple(needs), shards))
+            found.append(SubjectWork(self.store.address, self.dataset.name, tuple(needs), shards))
         digests.save()
         raise_all(problems.values())
         for spec in specs:
-            for file in self.store.damaged(
-                self.dataset.name, spec.describe(), [one.shards[spec.name] for one in planned]
-            ):
+            shards_of_spec = [work.shards[spec.name] for work in found]
+            for file in self.store.damaged(self.dataset.name, spec.describe(), shards_of_spec):
                 self.store.discard(self.store.feature_folder(self.dataset.name, spec.name) / file)
-        return planned
+        return found
 
     def _needs(self, specs: Sequence[FeatureSpec], clip: Clip, root: Path) -> ClipWork:
         """The frames that features need of a clip.

@@ -18,9 +18,9 @@ from mer_models.complexity import complexity
 from mer_models.spec import models
 from orchestrator.experiment.plan import Plan
 from orchestrator.machines.ray_cluster import came_by_ssh
-from orchestrator.output.search_history import courses
+from orchestrator.output.search_history import histories
 from orchestrator.report.leaderboard import HEADLINES, rows
-from orchestrator.report.predictions import Scored
+from orchestrator.report.predictions import CellPredictions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,7 +52,7 @@ def ui_command(out: Path) -> str:
     return f"{program} {told}"
 
 
-def sync(plan: Plan, scored: Sequence[Scored], out: Path) -> None:
+def sync(plan: Plan, scored: Sequence[CellPredictions], out: Path) -> None:
     """Write a run per model × dataset × configuration; a run that is there already is brought up to date.
 
     Raises
@@ -81,7 +81,7 @@ def sync(plan: Plan, scored: Sequence[Scored], out: Path) -> None:
         raise BadInput(Problem("MLflow", f"its store cannot be written: {first}", "see MLFLOW_TRACKING_URI")) from error
 
 
-def _write_configurations(client: MlflowClient, plan: Plan, one: Scored, out: Path) -> None:
+def _write_configurations(client: MlflowClient, plan: Plan, one: CellPredictions, out: Path) -> None:
     """Write a search's configurations as child runs of its cell, with what they found on inner subjects only."""
     from mlflow.entities import Metric, Param, RunTag
 
@@ -90,7 +90,7 @@ def _write_configurations(client: MlflowClient, plan: Plan, one: Scored, out: Pa
         f"tags.key = '{one.key}' and tags.level = 'study'",
         max_results=1,
     )
-    for study, course in courses(plan, out):
+    for study, history in histories(plan, out):
         if not parents or (study.model, study.dataset) != (one.cell.model, one.cell.dataset):
             continue
         parent = parents[0].info
@@ -99,7 +99,7 @@ def _write_configurations(client: MlflowClient, plan: Plan, one: Scored, out: Pa
             run.data.tags["number"]: run
             for run in client.search_runs([parent.experiment_id], of_study, max_results=5000)
         }
-        for tried in course.configurations:
+        for tried in history.configurations:
             run = known.get(str(tried.number))
             # One that is still open lost its writer; one that failed may have been tried again since.
             written = run is not None and run.info.end_time and run.data.tags["state"] == tried.state
@@ -109,15 +109,18 @@ def _write_configurations(client: MlflowClient, plan: Plan, one: Scored, out: Pa
                 "mlflow.parentRunId": parent.run_id,
                 "level": "configuration",
                 "study": study.name,
+                "seed": str(study.seed),
+                "group": study.group,
                 "number": str(tried.number),
                 "state": tried.state,
                 "model": study.model,
                 "dataset": study.dataset,
             }
             if run is None:
-                run = client.create_run(parent.experiment_id, run_name=f"{study.model} #{tried.number}", tags=tags)
+                name = f"{study.model} #{tried.number}, {study.group}, seed {study.seed}"
+                run = client.create_run(parent.experiment_id, run_name=name, tags=tags)
             now = int(time.time() * 1000)
-            found = {"inner_uf1": tried.inner_uf1, "folds": tried.folds}
+            found = {"inner_uf1": tried.inner_uf1, "epoch": tried.epoch, "divisions": tried.divisions}
             client.log_batch(
                 run.info.run_id,
                 metrics=[Metric(name, float(v), now, 0) for name, v in found.items() if v is not None],
@@ -130,7 +133,7 @@ def _write_configurations(client: MlflowClient, plan: Plan, one: Scored, out: Pa
 class _Run:
     """Writes one cell as an MLflow run."""
 
-    def __init__(self, client: MlflowClient, plan: Plan, one: Scored, out: Path) -> None:
+    def __init__(self, client: MlflowClient, plan: Plan, one: CellPredictions, out: Path) -> None:
         self._client, self._plan, self._one = client, plan, one
         # The results themselves: another recipe, feature or clip list makes another run.
         self._key = one.key
@@ -195,6 +198,7 @@ class _Run:
         from mlflow.entities import Param
 
         cell = self._one.cell
+        feature_keys = self._plan.datasets[cell.dataset].feature_keys
         values: dict[str, Any] = {
             "model": cell.model,
             "dataset": cell.dataset,
@@ -205,7 +209,7 @@ class _Run:
             "subjects": len(set(self._one.cohort.subjects)),
             **{f"recipe.{name}": value for name, value in vars(self._plan.recipes[cell.model]).items()},
             "missing_clips": len(self._one.cohort.missing),
-            **{f"feature.{name}": digest(keys) for name, keys in self._plan.feature_keys[cell.dataset].items()},
+            **{f"feature.{name}": digest(keys) for name, keys in feature_keys.items()},
         }
         params = [Param(name, str(value)[:_PARAM_LIMIT]) for name, value in values.items()]
         self._client.log_batch(run_id, params=params)
@@ -222,13 +226,13 @@ class _Run:
                 values |= {f"{prefix}{name}{scope}": line[name] for name in ("uf1", "uar", "accuracy")}
         found = table[self._plan.rule][0]["search"]
         if found is not None:
-            values |= {"bbc_uf1": found["bbc"]["uf1"], "naive_uf1": found["naive"]["uf1"]}
+            values |= {f"{name}_uf1": found[name]["uf1"] for name in ("bbc", "naive") if found[name] is not None}
             values |= {name: float(found[name]) for name in ("trainings", "avoided")}
-        low, high = table[self._plan.rule][0]["uf1_interval"]
+        interval = table[self._plan.rule][0]["uf1_interval"]
+        if interval is not None:
+            values |= {"uf1_low": interval[0], "uf1_high": interval[1]}
         cost = complexity(models()[self._one.cell.model], len(self._one.cohort.classes))
         values |= {
-            "uf1_low": low,
-            "uf1_high": high,
             **{name: float(getattr(cost, name)) for name in ("params", "flops", "mem_rw_bytes")},
         }
         now = int(time.time() * 1000)

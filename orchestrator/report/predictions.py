@@ -10,10 +10,11 @@ import numpy as np
 
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
-from orchestrator.experiment.plan import Job, Plan, Study
-from orchestrator.experiment.resolve import Cohort
+from orchestrator.experiment.cohort import Cohort
+from orchestrator.experiment.plan import Job, Plan
 from orchestrator.output.ledger import FoldResult, Ledger
-from orchestrator.output.search_history import Course, courses
+from orchestrator.output.search_history import histories
+from orchestrator.report.searches import Searched, SearchedCell
 from orchestrator.score import metrics
 from orchestrator.score.model_selection import RULES, Indices, Predictions
 
@@ -31,32 +32,7 @@ Slot = tuple[str, int]  # what is held out, and the seed
 
 
 @dataclass(frozen=True)
-class Searched:
-    """What a search tried and what that would have scored.
-
-    Attributes
-    ----------
-    proposed, complete, pruned, failed
-        Configurations, over all seeds.
-    trainings, avoided
-        Folds trained for the search, and folds of the full grid that were not.
-    counts
-        Per seed, confusion matrices ``[complete configurations, subjects, true, predicted]`` of the test answers of the
-        configurations that went through all folds, at their last epoch, trained without the validation subjects;
-        subjects as :meth:`Scored.per_subject` sorts them. For estimates of optimism only: nothing was chosen by them.
-    """
-
-    proposed: int
-    complete: int
-    pruned: int
-    failed: int
-    trainings: int
-    avoided: int
-    counts: tuple[metrics.Counts, ...]
-
-
-@dataclass(frozen=True)
-class Scored:
+class CellPredictions:
     """A cell's predictions under every rule, for the folds that are done.
 
     Attributes
@@ -82,6 +58,8 @@ class Scored:
         Class index per clip, per seed.
     predicted
         By rule name: class index per clip, per seed.
+    several_epochs
+        Whether any fold kept more than one epoch: else an oracle has nothing to choose from.
     training_seconds
         Sum over the finished folds, a search's included.
     searched
@@ -99,6 +77,7 @@ class Scored:
     run: tuple[Indices, ...]
     true: tuple[Indices, ...]
     predicted: Mapping[str, tuple[Indices, ...]]
+    several_epochs: bool
     training_seconds: float
     searched: Searched | None = None
 
@@ -119,7 +98,7 @@ class Scored:
         return counts, subjects
 
 
-def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[Scored]:
+def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[CellPredictions]:
     """Join ledger and labels.
 
     Raises
@@ -129,27 +108,27 @@ def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[Scored]:
     """
     conflicts = ledger.conflicts()
     if conflicts:
-        one = f"{ledger.root}/{conflicts[0]}.arrow and {ledger.root}/conflicts/{conflicts[0]}.*"
+        both = f"{ledger.root}/{conflicts[0]}.arrow and {ledger.root}/conflicts/{conflicts[0]}.*"
         what = f"{len(conflicts)} jobs have two different results"
-        raise BadInput(Problem(str(ledger.root), what, f"delete both results of each, {one}, and run again"))
+        raise BadInput(Problem(str(ledger.root), what, f"delete both results of each, {both}, and run again"))
     found = _listed_cells(plan, ledger) + _searched_cells(plan, ledger)
-    missing = sum(len(one.planned) - len(one.done) for one in found)
+    missing = sum(len(of_cell.planned) - len(of_cell.done) for of_cell in found)
     if missing and not partial:
-        of = sum(len(one.planned) for one in found)
+        of = sum(len(of_cell.planned) for of_cell in found)
         what = f"{missing} of {of} folds are missing, so the table is not complete"
         raise BadInput(Problem(str(ledger.root.parent), what, "run the experiment again, or add --partial"))
-    return [one.scored(plan, ledger) for one in found if one.runs(plan.protocol)]
+    return [of_cell.scored(plan, ledger) for of_cell in found if of_cell.runs(plan.protocol)]
 
 
 @dataclass(frozen=True)
-class _Found:
+class _FoundCell:
     """The jobs of a cell, before their results are read."""
 
     cell: Cell
     key: str
     planned: tuple[Slot, ...]
     done: tuple[Job, ...]
-    searches: tuple[tuple[Study, Course], ...] = ()
+    search: SearchedCell | None = None
 
     def runs(self, protocol: str) -> tuple[str, ...]:
         """What is pooled by itself. A run that lacks a seed has no place in a mean, where it would count as zero."""
@@ -158,38 +137,28 @@ class _Found:
         missing = {held_out for held_out, _ in set(self.planned) - {(job.held_out, job.seed) for job in self.done}}
         return tuple(run for run in dict.fromkeys(held_out for held_out, _ in self.planned) if run not in missing)
 
-    def scored(self, plan: Plan, ledger: Ledger) -> Scored:
+    def scored(self, plan: Plan, ledger: Ledger) -> CellPredictions:
         """Read the results and apply the rules."""
-        cohort, runs = plan.cohorts[self.cell.dataset], self.runs(plan.protocol)
+        cohort, runs = plan.datasets[self.cell.dataset].cohort, self.runs(plan.protocol)
         done = [job for job in self.done if runs == ("all",) or job.held_out in runs]
-        clip_ids, true, run, counts = [], [], [], []
+        clip_ids, true, run = [], [], []
         predicted: defaultdict[str, list[Indices]] = defaultdict(list)
-        seconds = 0.0
-        tested = {clip_id for job in done for clip_id in plan.fold(job).test_ids}
-        subjects = sorted({cohort.subject_of[clip_id] for clip_id in tested})
+        searched = self.search.read(plan, ledger) if self.search else None
+        seconds, several_epochs = searched.seconds if searched else 0.0, False
         for seed in sorted({job.seed for job in done}):
             jobs = [job for job in done if job.seed == seed]
             results = [ledger.read(job.id) for job in jobs]
+            candidates = _candidates(results, cohort)
             lengths = [len(result.clip_ids) for result in results]
-            ids = tuple(clip_id for result in results for clip_id in result.clip_ids)
-            answers = np.concatenate([result.logits.argmax(-1) for result in results], axis=1)
-            of_seed = _predictions(answers, cohort, ids, lengths)
             seconds += sum(result.seconds for result in results)
-            clip_ids.append(ids)
-            true.append(of_seed.true)
+            several_epochs = several_epochs or any(len(result.epochs) > 1 for result in results)
+            clip_ids.append(tuple(clip_id for result in results for clip_id in result.clip_ids))
+            true.append(candidates.true)
             run.append(np.repeat([0 if runs == ("all",) else runs.index(job.held_out) for job in jobs], lengths))
-            predicted[plan.rule].append(of_seed.predicted[-1])
-            candidates = of_seed
-            for study, course in self.searches:
-                if study.seed == seed:
-                    tried = _Tried.read(plan, ledger, study, course, jobs)
-                    candidates = _predictions(tried.answers, cohort, ids, lengths)
-                    counts.append(tried.counts(candidates, subjects, [cohort.subject_of[clip_id] for clip_id in ids]))
-                    seconds += tried.seconds
             for name, rule in RULES.items():
-                if rule.oracle:
+                if rule.oracle or name == plan.rule:
                     predicted[name].append(rule.choose(candidates))
-        return Scored(
+        return CellPredictions(
             cell=self.cell,
             key=self.key,
             protocol=plan.protocol,
@@ -201,92 +170,40 @@ class _Found:
             run=tuple(run),
             true=tuple(true),
             predicted={name: tuple(seeds) for name, seeds in predicted.items()},
+            several_epochs=several_epochs,
             training_seconds=seconds,
-            searched=self._searched(tuple(counts)) if self.searches else None,
-        )
-
-    def _searched(self, counts: tuple[metrics.Counts, ...]) -> Searched:
-        tried = [one for _, course in self.searches for one in course.configurations]
-        trainings = sum(one.folds for one in tried)
-        grid = sum(study.search.configurations * len(course.folds) for study, course in self.searches)
-        states = [one.state for one in tried]
-        return Searched(
-            proposed=len(tried),
-            complete=states.count("complete"),
-            pruned=states.count("pruned"),
-            failed=states.count("failed"),
-            trainings=trainings,
-            avoided=grid - trainings,
-            counts=counts,
+            searched=searched,
         )
 
 
-@dataclass(frozen=True)
-class _Tried:
-    """What the complete configurations of a study answered for the held-out clips.
+def _candidates(results: Sequence[FoldResult], cohort: Cohort) -> Predictions:
+    """The answers of all folds after each epoch that any of them kept.
 
-    Attributes
-    ----------
-    answers
-        Class index, int64 ``[configurations and their kept epochs, clips]``.
-    last
-        Which of the rows are a configuration's last epoch.
-    seconds
-        What training all configurations took.
+    Folds of a searched model train for different numbers of epochs. One that did not keep an epoch, or had ended by
+    then, is there with the last one it had kept until then (with its first one before that). So the last candidate is
+    the last epoch of every fold.
     """
-
-    answers: Indices
-    last: tuple[int, ...]
-    seconds: float
-
-    @staticmethod
-    def read(plan: Plan, ledger: Ledger, study: Study, course: Course, finals: Sequence[Job]) -> _Tried:
-        """Read the answers, clips in the order of `finals`."""
-        rows, last, seconds = [], [], 0.0
-        for one in course.configurations:
-            jobs = {job.held_out: job for job in course.jobs(plan, study, one)[: one.folds]}
-            results = {held_out: ledger.read(job.id) for held_out, job in jobs.items()}
-            seconds += sum(result.seconds for result in results.values())
-            if one.state == "complete":
-                tested = [_test_answers(plan, jobs[job.held_out], results[job.held_out]) for job in finals]
-                rows.append(np.concatenate(tested, axis=1))
-                last.append(sum(map(len, rows)) - 1)
-        return _Tried(np.concatenate(rows), tuple(last), seconds)
-
-    def counts(self, candidates: Predictions, subjects: Sequence[str], of_clips: Sequence[str]) -> metrics.Counts:
-        """Confusion matrices ``[configurations, subjects, true, predicted]`` at the last epochs."""
-        subject = np.searchsorted(subjects, of_clips)
-        shape = len(self.last), len(subjects), candidates.classes, candidates.classes
-        counts = np.zeros(shape, np.int64)
-        for row, answers in enumerate(self.answers[list(self.last)]):
-            np.add.at(counts[row], (subject, candidates.true, answers), 1)
-        return counts
-
-
-def _test_answers(plan: Plan, job: Job, result: FoldResult) -> Indices:
-    """A search job's answers for its held-out clips, ``[kept epochs, clips]``."""
-    position = {clip_id: index for index, clip_id in enumerate(result.clip_ids)}
-    rows = [position[clip_id] for clip_id in plan.folds[job.dataset][job.held_out].test_ids]
-    answers: Indices = result.logits[:, rows].argmax(-1)
-    return answers
-
-
-def _predictions(answers: Indices, cohort: Cohort, clip_ids: Sequence[str], lengths: Sequence[int]) -> Predictions:
+    epochs = sorted({epoch for result in results for epoch in result.epochs})
+    answers = []
+    for result in results:
+        kept = np.searchsorted(result.epochs, epochs, side="right") - 1
+        answers.append(result.logits.argmax(-1)[np.maximum(kept, 0)])
+    ids = [clip_id for result in results for clip_id in result.clip_ids]
     return Predictions(
-        predicted=answers,
-        true=np.array([cohort.classes.index(cohort.label_of[clip_id]) for clip_id in clip_ids], np.int64),
-        fold=np.repeat(np.arange(len(lengths)), lengths),
+        predicted=np.concatenate(answers, axis=1),
+        true=np.array([cohort.classes.index(cohort.label_of[clip_id]) for clip_id in ids], np.int64),
+        fold=np.repeat(np.arange(len(results)), [len(result.clip_ids) for result in results]),
         classes=len(cohort.classes),
     )
 
 
-def _listed_cells(plan: Plan, ledger: Ledger) -> list[_Found]:
+def _listed_cells(plan: Plan, ledger: Ledger) -> list[_FoundCell]:
     done = ledger.ids()
     cells: defaultdict[Cell, list[Job]] = defaultdict(list)
     for job in plan.jobs:
         cells[Cell(job.model, job.dataset, job.configuration)].append(job)
     return [
-        _Found(
+        _FoundCell(
             cell=cell,
             key=digest(sorted(job.id for job in jobs)),
             planned=tuple((job.held_out, job.seed) for job in jobs),
@@ -296,20 +213,22 @@ def _listed_cells(plan: Plan, ledger: Ledger) -> list[_Found]:
     ]
 
 
-def _searched_cells(plan: Plan, ledger: Ledger) -> list[_Found]:
+def _searched_cells(plan: Plan, ledger: Ledger) -> list[_FoundCell]:
     done = ledger.ids()
-    cells: defaultdict[Cell, list[tuple[Study, Course]]] = defaultdict(list)
-    for study, course in courses(plan, ledger.root.parent):
+    cells: defaultdict[Cell, SearchedCell] = defaultdict(SearchedCell)
+    for study, history in histories(plan, ledger.root.parent):
         count = study.search.configurations
         title = "epoch chosen" if count == 1 else f"best of {count}"
-        cells[Cell(study.model, study.dataset, title)].append((study, course))
+        cells[Cell(study.model, study.dataset, title)].add(study, history)
     return [
-        _Found(
+        _FoundCell(
             cell=cell,
-            key=digest([cell.configuration, *sorted(study.name for study, _ in searches)]),
-            planned=tuple((held_out, study.seed) for study, _ in searches for held_out in plan.folds[cell.dataset]),
-            done=tuple(job for study, course in searches for job in course.finals(plan, study) if job.id in done),
-            searches=tuple(searches),
+            key=digest([cell.configuration, *sorted(study.name for study, _ in search.studies)]),
+            planned=tuple((held_out, study.seed) for study, history in search.studies for held_out in history.group),
+            done=tuple(
+                job for study, history in search.studies for job in history.finals(plan, study) if job.id in done
+            ),
+            search=search,
         )
-        for cell, searches in cells.items()
+        for cell, search in cells.items()
     ]

@@ -50,8 +50,11 @@ def interval(
     strata: npt.NDArray[np.int64],
     metric: Callable[[Counts], Floats],
     level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile interval of a pooled metric under resampling of subjects within each source dataset.
+) -> tuple[float, float] | None:
+    """Expanded percentile interval of a pooled metric under resampling of subjects within each source dataset.
+
+    Percentiles of the draws alone are too narrow for few subjects: a draw's variance is too small, and its normal tails
+    ignore that the variance is estimated. Both are mended by taking percentiles further out.
 
     Parameters
     ----------
@@ -63,7 +66,29 @@ def interval(
         Maps confusion matrices ``[..., true, predicted]`` to values ``[...]``.
     level
         Coverage of the interval.
+
+    Returns
+    -------
+    None if each source has one subject: nothing can be said of others then.
+
+    References
+    ----------
+    Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015, section 5.3
+    (expanded percentiles), with the degrees of freedom that remain when every source dataset has its own mean.
     """
+    tail = expanded_tail(len(strata), len(np.unique(strata)), level)
+    if tail is None:
+        return None
     values = metric(pooled(per_subject, draw(strata))).mean(0)
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def expanded_tail(subjects: int, sources: int, level: float) -> float | None:
+    """The share of draws on each side of an interval: below (1 - `level`) / 2, and the less the fewer subjects."""
+    from scipy.special import ndtr, stdtrit  # a quarter of a second to import, which `mer status` need not wait for
+
+    freedom = subjects - sources
+    if freedom < 1:
+        return None
+    return float(ndtr(-np.sqrt(subjects / freedom) * stdtrit(freedom, (1 + level) / 2)))

@@ -1,70 +1,46 @@
-"""The race between configurations: in which order folds are trained, and when a configuration is stopped."""
+"""The race between the configurations of one search: when one of them is stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 
-from orchestrator.experiment.resolve import Cohort
 from orchestrator.score.metrics import Counts, uf1
 
-# Nothing is judged on fewer folds: the first five or so validate on nearly everybody once.
-_FIRST_FOLDS = 6
 _STANDARD_ERRORS = 1.645  # the one-sided 5 % of a normal distribution
+_FIRST_DIVISIONS = 2  # nothing is judged on the subjects of a single one
 
 
-def is_worse(mine: Counts, rivals: Counts, folds: int) -> bool:
+def is_worse(mine: Counts, rivals: Counts, divisions: int, subjects: int) -> bool:
     """Whether a configuration will most likely end with a lower UF1 than its rival.
 
-    Compared are the UF1 of both, pooled over the folds that the configuration has. It is worse if it is behind by more
-    than 1.645 standard errors of the difference. These come from the jackknife: the difference is computed again
-    without each fold in turn. Since there is a limited number of folds, the error gets smaller as they are trained, and
-    is zero at the end (the correction for finite populations).
+    Compared is the UF1 of both, pooled over the validation subjects that both have answered for. It is worse if it is
+    behind by more than 1.645 standard errors of the difference. These come from the jackknife over subjects, whose
+    clips depend on each other: the difference is computed again without each subject in turn. Since there is a limited
+    number of subjects, the error gets smaller as they are answered for, and is zero at the end (the correction for
+    finite populations).
 
     Parameters
     ----------
     mine, rivals
-        Confusion matrices of the validation answers, ``[folds so far, true, predicted]``, in the order of the race.
-    folds
-        How many there are in all.
+        Confusion matrices of the validation answers, each at its best epoch so far,
+        ``[subjects so far, true, predicted]``, with the same subjects in the same order.
+    divisions
+        From how many divisions these answers are.
+    subjects
+        How many subjects there are over all divisions.
 
     References
     ----------
     Efron and Stein, "The jackknife estimate of variance", Annals of Statistics 9, 1981.
     """
     count = len(mine)
-    if not _FIRST_FOLDS <= count <= len(rivals):
+    if divisions < _FIRST_DIVISIONS or count < 2:
         return False
-    both = np.stack([mine, rivals[:count]])  # [2, folds, true, predicted]
+    both = np.stack([mine, rivals])  # [2, subjects, true, predicted]
     whole = both.sum(1)
-    ahead, behind = uf1(whole)[::-1]
+    behind, ahead = uf1(whole)
     if behind >= ahead:
         return False
-    without = np.subtract(*uf1(whole[:, None] - both))  # [folds]
-    variance = (count - 1) * without.var() * (1 - count / folds)
+    without = np.subtract(*uf1(whole[:, None] - both))  # [subjects]
+    variance = (count - 1) * without.var() * (1 - count / subjects)
     return bool(ahead - behind > _STANDARD_ERRORS * np.sqrt(variance))
-
-
-def race_order(validation: Mapping[str, Sequence[str]], cohort: Cohort) -> list[str]:
-    """The folds in an order in which the first ones say much.
-
-    Each fold validates on a fifth of the subjects. Next comes always the fold whose validation clips were validated
-    on least so far, rare classes counting as much as frequent ones.
-    """
-    names = sorted(validation)
-    position = {clip_id: index for index, clip_id in enumerate(cohort.clip_ids)}
-    frequency = {label: cohort.labels.count(label) for label in cohort.classes}
-    weight = np.array([1 / frequency[label] for label in cohort.labels])
-    used = np.zeros((len(names), len(weight)), bool)
-    for row, name in enumerate(names):
-        used[row, [position[clip_id] for clip_id in validation[name]]] = True
-    times = np.zeros(len(weight))
-    order: list[str] = []
-    left = list(range(len(names)))
-    while left:
-        gain = (used[left] * (weight / (1 + times))).sum(1)
-        best = left.pop(int(gain.argmax()))
-        times += used[best]
-        order.append(names[best])
-    return order

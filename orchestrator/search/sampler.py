@@ -17,12 +17,14 @@ from optuna.trial import TrialState
 
 from mer_data.hashing import digest
 from mer_models.spec import Range
+from orchestrator.experiment.config import STARTUP
 from orchestrator.experiment.plan import Study
 
+METRIC = "UF1 on validation subjects"
 optuna.logging.set_verbosity(logging.WARNING)
 
 
-class Proposals:
+class Sampler:
     """The sampler, behind an Optuna study that is made anew from what is known.
 
     Parameters
@@ -41,6 +43,7 @@ class Proposals:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._optuna = optuna.create_study(study_name=study.name, storage=storage, direction="maximize")
+            self._optuna.set_metric_names([METRIC])
         self._trials: list[optuna.Trial] = []
 
     def ask(self, number: int) -> dict[str, Any]:
@@ -64,7 +67,7 @@ class Proposals:
     def tell(self, number: int, steps: Sequence[float], value: float | None, reason: str) -> None:
         """Report a configuration whose race has ended: complete if it has a value, failed if it has a reason.
 
-        `steps` are its scores after each fold.
+        `steps` are its scores after each division.
         """
         trial = self._trials[number]
         for step, score in enumerate(steps):
@@ -92,9 +95,9 @@ def _distribution(values: Range | tuple[Any, ...]) -> BaseDistribution:
 def _sampler(study: Study, number: int) -> optuna.samplers.BaseSampler:
     seed = int(digest([study.model, study.dataset, study.seed, study.search.seed, number])[:8], 16)
     if study.search.sampler == "tpe":
-        return optuna.samplers.TPESampler(seed=seed)
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
     if study.search.sampler == "gp":
-        return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False)
+        return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP, deterministic_objective=False)
     return optuna.samplers.RandomSampler(seed=seed)
 
 

@@ -1,40 +1,36 @@
-"""A hyper-parameter search: which fold of which configuration is trained next, and what the finished ones say.
+"""A hyper-parameter search: which training of which configuration comes next, and what the finished ones say.
 
-Only answers for validation subjects, who are training subjects of the fold, are looked at; those for the held-out
-subject stay in the ledger until everything is chosen. What happens does not depend on the number of workers, on the
-order in which folds finish, or on kills: a configuration is proposed when exactly those before it, less the last
-few, are finished; its race is judged fold by fold in a fixed order against the best configuration known at that
-moment; and each proposal has a random seed of its own. So a search that was stopped is simply gone through again, with
-the ledger instead of training.
+A search serves one group of held-out subjects, and none of its jobs sees a clip of them: all that is decided here is
+decided by validation subjects outside the group. What happens does not depend on the number of workers, on the order
+in which jobs end, or on kills: a configuration is proposed when exactly those before it, less the last few, are
+finished; its race is judged division by division against the best configuration known at that moment; and each
+proposal has a random seed of its own. So a search that was stopped is simply gone through again, with the ledger
+instead of training.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from optuna.storages import BaseStorage, JournalStorage
 
-from mer_data.hashing import digest
-from mer_data.problems import BadInput, Problem
-from mer_data.storage.remembered import Remembered
 from orchestrator.experiment.plan import Job, Plan, Study
-from orchestrator.output.ledger import Ledger
-from orchestrator.output.search_history import Course, State, Tried, final_jobs, limits
-from orchestrator.output.weights import without_weights
-from orchestrator.score.metrics import Counts, uf1
-from orchestrator.score.validation import Choice, Inner
-from orchestrator.search.racing import is_worse, race_order
-from orchestrator.search.sampler import Journal, Proposals
-
-# Raised when `Inner.of` says something else of the same answers.
-_SCORES = 1
+from orchestrator.output.search_history import (
+    RaceState,
+    SearchHistory,
+    TriedConfiguration,
+    divisions_of,
+    final_jobs,
+    limits,
+)
+from orchestrator.output.trained import TrainedJobs
+from orchestrator.score.validation import Choice, DivisionScore, ValidationScore, pooled_score
+from orchestrator.search.racing import is_worse
+from orchestrator.search.sampler import Journal, Sampler
 
 
 @dataclass
@@ -44,13 +40,13 @@ class Configuration:
     Attributes
     ----------
     number, params, jobs
-        What it is, and its job for each fold, in the order of the race.
+        What it is, and its job for each division, in the order of the race.
     rival
         The best configuration that was known when this one was proposed; the first one if none was.
     state
         ``running``, ``complete``, ``pruned`` or ``failed``.
-    folds
-        What each fold found, as far as the race goes, in its order.
+    scores
+        What each division found, as far as the race goes.
     reason
         Why it failed.
     """
@@ -59,88 +55,24 @@ class Configuration:
     params: Mapping[str, Any]
     jobs: Sequence[Job]
     rival: Configuration | None
-    state: State = "running"
-    folds: list[Inner] = field(default_factory=list)
+    state: RaceState = "running"
+    scores: list[DivisionScore] = field(default_factory=list)
     reason: str = ""
+    _pooled: dict[int, ValidationScore] = field(default_factory=dict)
+
+    def pooled(self, divisions: int) -> ValidationScore:
+        """Its score over its first divisions."""
+        if divisions not in self._pooled:
+            self._pooled[divisions] = pooled_score(self.scores[:divisions])
+        return self._pooled[divisions]
 
     @property
-    def counts(self) -> Counts:
-        """Confusion matrices of its validation answers, ``[folds so far, true, predicted]``."""
-        return np.array([one.counts for one in self.folds])
-
-    @property
-    def value(self) -> float:
-        """UF1 of its validation answers, pooled over folds; what the sampler is told."""
-        return float(uf1(self.counts.sum(0)))
+    def score(self) -> ValidationScore:
+        """Its score over all divisions so far; what the sampler is told when they are all there."""
+        return self.pooled(len(self.scores))
 
 
-class Trained:
-    """What the ledger says of jobs: their validation scores, or why they failed."""
-
-    def __init__(self, plan: Plan, ledger: Ledger) -> None:
-        self._plan, self._ledger = plan, ledger
-        out = ledger.root.parent
-        self._done = ledger.ids() - without_weights(plan, out)
-        self._scores: dict[str, Remembered] = {}
-        self._read: dict[Path, tuple[str, str]] = {}
-        for study in plan.studies:
-            cohort = plan.cohorts[study.dataset]
-            # Of the classes of validation clips a job's id knows nothing.
-            name = f"{study.dataset}.{digest([_SCORES, cohort.checksum, cohort.classes])[:8]}.scores.json"
-            self._scores[study.dataset] = Remembered(out / "search" / name, ledger.root)
-
-    def note(self, job: Job) -> None:
-        """A job has ended."""
-        if self._ledger.has(job.id):
-            self._done.add(job.id)
-
-    def has(self, job: Job) -> bool:
-        """Whether its result is there."""
-        return job.id in self._done
-
-    def inner(self, job: Job) -> Inner:
-        """The validation scores of a job of a search. Answers for its test clips are not returned.
-
-        Raises
-        ------
-        BadInput
-            If the ledger's entry is missing or damaged.
-        """
-        path = self._ledger.root / f"{job.id}.arrow"
-        try:
-            text = self._scores[job.dataset].get(path, lambda _: self._score(job, path))
-        except FileNotFoundError:
-            raise BadInput(Problem(str(path), "no such file", "run the same command again")) from None
-        epoch, uf1, confidence, counts, seconds = json.loads(text)
-        return Inner(epoch, uf1, confidence, np.array(counts, np.int64), seconds)
-
-    def _score(self, job: Job, path: Path) -> str:
-        """The fields of a job's validation scores."""
-        cohort, validates = self._plan.cohorts[job.dataset], self._plan.validates(job)
-        result = self._ledger.read(job.id)
-        position = {clip_id: index for index, clip_id in enumerate(result.clip_ids)}
-        rows = [position[clip_id] for clip_id in validates]
-        true = np.array([cohort.classes.index(cohort.label_of[clip_id]) for clip_id in validates], np.int64)
-        one = Inner.of(result.epochs, result.logits[:, rows], true, result.seconds)
-        text = json.dumps([one.epoch, one.uf1, one.confidence, one.counts.tolist(), one.seconds])
-        self._read[path] = job.dataset, text
-        return text
-
-    def save(self) -> None:
-        """Keep the scores, so that a search that is gone through again need not read the ledger's files."""
-        for path, (dataset, text) in self._read.items():
-            self._remember(path, dataset, text)
-        self._read.clear()
-        for of_dataset in self._scores.values():
-            of_dataset.save()
-
-    def _remember(self, path: Path, dataset: str, text: str) -> None:
-        """Try again with a file that was too young when it was read; a result is never overwritten."""
-        with suppress(FileNotFoundError):
-            self._scores[dataset].get(path, lambda _: text)
-
-
-class StudyRun:
+class StudyDriver:
     """A study while it runs: :meth:`take` gives the next job, :meth:`finish` takes note of one that has ended.
 
     Parameters
@@ -150,20 +82,24 @@ class StudyRun:
     trained
         What the ledger says.
     out
-        The output folder; the study's course is written there.
+        The output folder; the study's history is written there.
     storage
         Where Optuna keeps its view of it.
     """
 
-    def __init__(self, plan: Plan, study: Study, trained: Trained, out: Path, storage: BaseStorage) -> None:
+    def __init__(self, plan: Plan, study: Study, trained: TrainedJobs, out: Path, storage: BaseStorage) -> None:
         self._plan, self.study, self._trained = plan, study, trained
         self._out = out
-        self._order = race_order(plan.validation[study.dataset][study.seed], plan.cohorts[study.dataset])
-        tried = Course.load(out, plan, study).configurations
+        planned = plan.datasets[study.dataset]
+        self._divisions = divisions_of(plan, study)
+        self._group, self._groups = planned.groups[study.group], len(planned.groups)
+        validating = [division.validation_ids for division in planned.divisions[study.seed][study.group]]
+        self._subjects = len({planned.cohort.subject_of[clip_id] for ids in validating for clip_id in ids})
+        tried = SearchHistory.load(out, plan, study).configurations
         # What failed is tried again, so what was proposed when it had failed may have to be proposed anew.
-        failed = next((one.number for one in tried if one.state == "failed"), len(tried))
-        known = [one.params for one in tried[: failed + study.search.concurrent]]
-        self._proposals = Proposals(study, storage, known)
+        failed = next((known.number for known in tried if known.state == "failed"), len(tried))
+        params = [known.params for known in tried[: failed + study.search.concurrent]]
+        self._sampler = Sampler(study, storage, params)
         self._configurations: list[Configuration] = []
         self._issued: set[str] = set()
         self._failed: dict[str, str] = {}
@@ -171,7 +107,8 @@ class StudyRun:
         self._leader: Configuration | None = None  # the best of those told
         self._enough = False
         self._finals: list[Job] = []
-        self.chosen: dict[str, Choice] | None = None
+        self._closed = False
+        self.chosen: Choice | None = None
 
     def take(self) -> Job | None:
         """The next job to train; None if the study is over, or must wait for one that is running."""
@@ -191,22 +128,23 @@ class StudyRun:
     @property
     def left(self) -> int:
         """How many jobs may still be given out, at most."""
-        folds = len(self._order)
-        if self.chosen is not None:
+        if self._closed:
             return sum(job.id not in self._issued and not self._trained.has(job) for job in self._finals)
         unproposed = 0 if self._enough else self.study.search.configurations - len(self._configurations)
-        running = sum(folds - len(one.folds) for one in self._configurations if one.state == "running")
-        return unproposed * folds + running + folds
+        racing = (known for known in self._configurations if known.state == "running")
+        running = sum(self._divisions - len(known.scores) for known in racing)
+        return unproposed * self._divisions + running + len(self._group)
 
     def advance(self) -> None:
         """Go as far as the results that are there allow."""
         changed = False
-        while self.chosen is None:
-            ended = sum(self._judge(one) for one in self._configurations if one.state == "running")
+        while not self._closed:
+            racing = [known for known in self._configurations if known.state == "running"]
+            ended = sum(self._judge(configuration) for configuration in racing)
             proposed = self._propose()
             if self._settled:
                 self._choose()
-            changed = changed or bool(ended) or proposed or self.chosen is not None
+            changed = changed or bool(ended) or proposed or self._closed
             if not ended and not proposed:
                 break
         if changed:
@@ -216,48 +154,56 @@ class StudyRun:
     def _wanted(self) -> Iterator[Job]:
         """Jobs whose results are needed next, trained or not."""
         yield from self._finals
-        for one in self._configurations:
-            if one.state == "running":
-                # Behind a fold that has failed the race does not go on, so nothing there is wanted.
-                yield from takewhile(lambda job: job.id not in self._failed, one.jobs[len(one.folds) :])
+        for configuration in self._configurations:
+            if configuration.state == "running":
+                # Behind a division that has failed the race does not go on, so nothing there is wanted.
+                ahead = configuration.jobs[len(configuration.scores) :]
+                yield from takewhile(lambda job: job.id not in self._failed, ahead)
 
-    def _judge(self, one: Configuration) -> bool:
-        """Go on with a configuration's race as far as its folds are trained; whether it has ended."""
-        while one.state == "running":
-            if len(one.folds) == len(one.jobs):
-                one.state = "complete"
+    def _judge(self, racer: Configuration) -> bool:
+        """Go on with a configuration's race as far as its divisions are trained; whether it has ended."""
+        while racer.state == "running":
+            if len(racer.scores) == len(racer.jobs):
+                racer.state = "complete"
                 break
-            job = one.jobs[len(one.folds)]
+            job = racer.jobs[len(racer.scores)]
             if job.id in self._failed:
-                one.state, one.reason = "failed", f"{job.held_out}: {self._failed[job.id]}"
-                self._without_rival(one)
-            elif not self._trained.has(job) or self._must_wait(one):
+                racer.state = "failed"
+                racer.reason = f"division {len(racer.scores) + 1}: {self._failed[job.id]}"
+                self._without_rival(racer)
+            elif not self._trained.has(job) or self._must_wait(racer):
                 return False
             else:
-                one.folds.append(self._trained.inner(job))
-                racing = self.study.search.race and len(one.folds) < len(one.jobs)  # after the last, nothing is saved
-                if racing and one.rival is not None and is_worse(one.counts, one.rival.counts, len(one.jobs)):
-                    one.state = "pruned"
+                racer.scores.append(self._trained.division_score(self.study, job))
+                if self._is_stopped(racer):
+                    racer.state = "pruned"
         return True
+
+    def _is_stopped(self, racer: Configuration) -> bool:
+        rival, done = racer.rival, len(racer.scores)
+        # After the last division nothing is saved; nothing is judged beyond what the rival has.
+        if not self.study.search.race or rival is None or not done < len(racer.jobs) or len(rival.scores) < done:
+            return False
+        return is_worse(racer.score.counts, rival.pooled(done).counts, done, self._subjects)
 
     def _without_rival(self, rival: Configuration) -> None:
         """A configuration that has failed is out, so none may stay stopped for having been worse than it."""
-        for one in self._configurations:
-            if one.rival is rival:
-                one.rival = None
-                if one.state == "pruned":
-                    one.state = "running"
+        for configuration in self._configurations:
+            if configuration.rival is rival:
+                configuration.rival = None
+                if configuration.state == "pruned":
+                    configuration.state = "running"
 
-    def _must_wait(self, one: Configuration) -> bool:
-        """Whether the rival is still running and has not got as far as this configuration's next fold."""
-        rival = one.rival
-        return rival is not None and rival.state == "running" and len(rival.folds) <= len(one.folds)
+    def _must_wait(self, racer: Configuration) -> bool:
+        """Whether the rival is still running and has not got as far as this configuration's next division."""
+        rival = racer.rival
+        return rival is not None and rival.state == "running" and len(rival.scores) <= len(racer.scores)
 
     @property
     def _settled(self) -> bool:
         """Whether nothing is proposed any more and every race has ended."""
         everything = self._enough or len(self._configurations) == self.study.search.configurations
-        return everything and all(one.state != "running" for one in self._configurations)
+        return everything and all(known.state != "running" for known in self._configurations)
 
     def _propose(self) -> bool:
         """Ask for configurations, each when exactly those before it, less the last few, are told to the sampler."""
@@ -265,66 +211,68 @@ class StudyRun:
         while not self._enough and len(self._configurations) < search.configurations:
             known = max(len(self._configurations) - search.concurrent + 1, 0)
             first = self._configurations[:known]
-            if any(one.state == "running" for one in first):
+            if any(configuration.state == "running" for configuration in first):
                 break
-            for one in first[self._told :]:
-                self._tell(one)
+            for configuration in first[self._told :]:
+                self._tell(configuration)
             self._told = max(self._told, known)
             if self._spent(first):
                 self._enough = True
                 break
-            params = self._proposals.ask(len(self._configurations))
+            params = self._sampler.ask(len(self._configurations))
             recipe = replace(self.study.recipe, **params)
-            fallback = next((one for one in self._configurations[:1] if one.state != "failed"), None)
-            self._configurations.append(
-                Configuration(
-                    number=len(self._configurations),
-                    params=params,
-                    jobs=[self._plan.search_job(self.study, recipe, held_out) for held_out in self._order],
-                    rival=self._leader or fallback,
-                )
-            )
+            fallback = next((known for known in self._configurations[:1] if known.state != "failed"), None)
+            jobs = [self._plan.search_job(self.study, recipe, division) for division in range(self._divisions)]
+            number, rival = len(self._configurations), self._leader or fallback
+            self._configurations.append(Configuration(number, params, jobs, rival))
         return len(self._configurations) > before
 
-    def _tell(self, one: Configuration) -> None:
-        value = one.value if one.state == "complete" else None
-        if value is not None and (self._leader is None or value > self._leader.value):
-            self._leader = one
-        steps = uf1(one.counts.cumsum(0)).tolist() if one.folds else []
-        self._proposals.tell(one.number, steps, value, one.reason)
+    def _tell(self, configuration: Configuration) -> None:
+        value = configuration.score.uf1 if configuration.state == "complete" else None
+        if value is not None and (self._leader is None or value > self._leader.score.uf1):
+            self._leader = configuration
+        steps = [configuration.pooled(done).uf1 for done in range(1, len(configuration.scores) + 1)]
+        self._sampler.tell(configuration.number, steps, value, configuration.reason)
 
     def _spent(self, finished: Sequence[Configuration]) -> bool:
+        """Whether the group's share of the budget is used up."""
         search = self.study.search
-        trainings = sum(len(one.folds) for one in finished)
-        hours = sum(cell.seconds for one in finished for cell in one.folds) / 3600
-        return (search.trainings is not None and trainings >= search.trainings) or (
-            search.hours is not None and hours >= search.hours
+        trainings = sum(len(configuration.scores) for configuration in finished)
+        hours = sum(score.seconds for configuration in finished for score in configuration.scores) / 3600
+        return (search.trainings is not None and trainings >= search.trainings / self._groups) or (
+            search.hours is not None and hours >= search.hours / self._groups
         )
 
     def _choose(self) -> None:
-        """For each held-out subject, the configuration and epoch with the best score on its own inner division."""
-        for one in self._configurations[self._told :]:
-            self._tell(one)
+        """For the whole group, the configuration with the best score over all divisions, at its best epoch."""
+        for configuration in self._configurations[self._told :]:
+            self._tell(configuration)
         self._told = len(self._configurations)
-        self.chosen = {}
-        for index, held_out in enumerate(self._order):
-            able = [one for one in self._configurations if one.state != "failed" and index < len(one.folds)]
-            cells = [(one.folds[index], one.number) for one in able]
-            if cells:
-                best, number = max(cells, key=lambda cell: (cell[0].uf1, cell[0].confidence, -cell[1]))
-                params = dict(self._configurations[number].params)
-                self.chosen[held_out] = Choice(number, params, best.epoch, best.uf1)
+        self._closed = True
+        able = [known for known in self._configurations if known.state == "complete"]
+        if able:
+            best = max(able, key=lambda known: (known.score.uf1, known.score.confidence, -known.number))
+            self.chosen = Choice(best.number, dict(best.params), best.score.epoch, best.score.uf1)
         self._finals = final_jobs(self._plan, self.study, self.chosen)
 
     def _write(self) -> None:
         tried = (
-            Tried(one.number, one.params, one.state, len(one.folds), one.value if one.folds else None, one.reason)
-            for one in self._configurations
+            TriedConfiguration(
+                number=known.number,
+                params=known.params,
+                state=known.state,
+                divisions=len(known.scores),
+                epoch=known.score.epoch if known.scores else None,
+                inner_uf1=known.score.uf1 if known.scores else None,
+                reason=known.reason,
+            )
+            for known in self._configurations
         )
         ended = self._enough or len(self._configurations) == self.study.search.configurations
-        if self.chosen is not None or not self._issued:  # at the beginning and at the end, since there may be many
+        if self._closed or not self._issued:  # at the beginning and at the end, since there may be many
             self._trained.save()
-        Course(tuple(self._order), tuple(tried), ended, self.chosen, limits(self.study)).save(self._out, self.study)
+        history = SearchHistory(self._group, tuple(tried), ended, self._closed, self.chosen, limits(self.study))
+        history.save(self._out, self.study)
 
 
 def optuna_storage(out: Path) -> BaseStorage:

@@ -1,4 +1,4 @@
-"""The clerk: one actor beside the driver that hands out work and is the only writer of the ledger."""
+"""The dispatcher: one actor beside the driver that hands out work and is the only writer of the ledger."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Work:
         Number of classes.
     keep_weights
         Whether the weights of a network are wanted too.
-    plugins
+    model_files
         The text of the user's model files, to be run before the model is looked up.
     """
 
@@ -56,10 +56,10 @@ class Work:
     test_ids: tuple[str, ...]
     classes: int
     keep_weights: bool
-    plugins: tuple[ModelFile, ...]
+    model_files: tuple[ModelFile, ...]
 
 
-class Clerk:
+class Dispatcher:
     """Hands out work by job id and commits what comes back. Made a Ray actor by the sweep.
 
     Parameters
@@ -92,7 +92,7 @@ class Clerk:
         done = self._ledger.has(job_id) and not self._plan.keeps_weights(job)  # its worker was lost right after
         if done or job_id in self._given_up:
             return None
-        cohort, fold = self._plan.cohorts[job.dataset], self._plan.fold(job)
+        cohort, fold = self._plan.datasets[job.dataset].cohort, self._plan.fold(job)
         with self._noticing_trouble():
             self._ledger.begin(job_id)
         labels = [cohort.classes.index(cohort.label_of[clip_id]) for clip_id in fold.train_ids]
@@ -101,15 +101,15 @@ class Clerk:
             model=job.model,
             recipe=self._plan.recipe(job),
             random_state=job.random_state,
-            inputs=self._plan.inputs[job.dataset][job.model],
+            inputs=self._plan.datasets[job.dataset].inputs[job.model],
             store=self._plan.store,
-            feature_keys={name: dict(keys) for name, keys in self._plan.feature_keys[job.dataset].items()},
+            feature_keys={name: dict(keys) for name, keys in self._plan.datasets[job.dataset].feature_keys.items()},
             train_ids=fold.train_ids,
             labels=np.array(labels, np.int64),
             test_ids=fold.test_ids,
             classes=len(cohort.classes),
             keep_weights=self._plan.keeps_weights(job),
-            plugins=self._plan.plugins,
+            model_files=self._plan.model_files,
         )
 
     def commit(self, job_id: str, outcome: Outcome, seconds: float, device: str, environment: dict[str, str]) -> None:
@@ -122,7 +122,7 @@ class Clerk:
         """
         job = self._job(job_id)
         epochs = tuple(self._plan.recipe(job).kept_epochs())
-        clips, classes = self._plan.fold(job).test_ids, len(self._plan.cohorts[job.dataset].classes)
+        clips, classes = self._plan.fold(job).test_ids, len(self._plan.datasets[job.dataset].cohort.classes)
         if outcome.epochs != epochs or outcome.logits.shape[1:] != (len(clips), classes):
             raise ValueError(f"{job.model}: logits {outcome.logits.shape} for {len(epochs)} epochs, {len(clips)} clips")
         result = FoldResult(job_id, clips, outcome.epochs, outcome.logits, seconds, device, environment)

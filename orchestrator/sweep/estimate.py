@@ -9,7 +9,7 @@ from mer_models.complexity import complexity
 from mer_models.spec import models
 from orchestrator.console import Console, duration
 from orchestrator.experiment.plan import Plan, Study
-from orchestrator.machines.ray_cluster import Resources
+from orchestrator.machines.resources import Resources
 
 # Products per second of one core in these networks: STSTNet's full recipe and Micro-Attention's steps give about this.
 _PER_SECOND = 2e10
@@ -28,11 +28,12 @@ def training_seconds(plan: Plan, done: set[str], searches: Iterable[tuple[Study,
     for job in plan.jobs:
         if job.id not in done:
             clips[job.model, plan.recipe(job).epochs] += len(plan.fold(job).train_ids)
-            classes[job.model] = len(plan.cohorts[job.dataset].classes)
+            classes[job.model] = len(plan.datasets[job.dataset].cohort.classes)
     for study, left in searches:
-        folds = plan.folds[study.dataset].values()
-        clips[study.model, study.recipe.epochs] += left * sum(len(fold.train_ids) for fold in folds) // len(folds)
-        classes[study.model] = len(plan.cohorts[study.dataset].classes)
+        divisions = plan.datasets[study.dataset].divisions[study.seed][study.group]
+        trained = sum(len(division.train_ids) for division in divisions)
+        clips[study.model, study.recipe.epochs] += left * trained // len(divisions)
+        classes[study.model] = len(plan.datasets[study.dataset].cohort.classes)
     seconds: defaultdict[str, float] = defaultdict(float)
     for (model, epochs), count in clips.items():
         spec = models()[model]

@@ -23,7 +23,7 @@ from mer_data.hashing import digest
 from mer_models.plugins import ModelFile
 from mer_models.spec import FoldArrays, InputSpec, Range, Recipe, TrainingFailed, models
 from orchestrator.console import Console
-from orchestrator.experiment import user_models as plugins
+from orchestrator.experiment import user_models
 from orchestrator.experiment.plan import Job, Plan
 
 # Few, so that worker processes are reused: only trials that take equal shares follow each other in one process.
@@ -42,7 +42,7 @@ class Probe:
         What is trained; one epoch of it.
     trained, tested
         Numbers of clips.
-    plugins
+    model_files
         The user's model files, with their text.
     """
 
@@ -52,7 +52,7 @@ class Probe:
     classes: int
     trained: int
     tested: int
-    plugins: tuple[ModelFile, ...]
+    model_files: tuple[ModelFile, ...]
 
     def key(self, code: str) -> str:
         """Hash of all that decides the measurement, but for the GPU."""
@@ -150,19 +150,19 @@ def _probes(plan: Plan) -> dict[tuple[str, str, int], Probe]:
 
 
 def _probe(plan: Plan, dataset: str, model: str, recipe: Recipe) -> Probe:
-    cohort, folds = plan.cohorts[dataset], plan.folds[dataset].values()
+    cohort, folds = plan.datasets[dataset].cohort, plan.datasets[dataset].folds.values()
     trained = max(len(fold.train_ids) for fold in folds)
     if recipe.balance == "oversample":  # every class has then as many clips as the largest
         counts = [Counter(cohort.label_of[clip_id] for clip_id in fold.train_ids) for fold in folds]
         trained = max(len(count) * max(count.values(), default=0) for count in counts)
     return Probe(
         model,
-        plan.inputs[dataset][model],
+        plan.datasets[dataset].inputs[model],
         replace(recipe, epochs=1, keep_every=1),
         len(cohort.classes),
         trained,
         max(len(fold.test_ids) for fold in folds),
-        plan.plugins,
+        plan.model_files,
     )
 
 
@@ -214,7 +214,7 @@ def measure(probe: Probe) -> Measured:
     """Train one epoch on the first GPU of this process, and see what it took."""
     import torch
 
-    plugins.use(probe.plugins)
+    user_models.use(probe.model_files)
     spec = replace(models()[probe.model], inputs=probe.inputs)
     with suppress(TrainingFailed):  # random clips teach nothing
         spec.fit(spec, random_fold(probe), probe.recipe, 0, "cuda")

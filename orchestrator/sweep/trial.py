@@ -1,4 +1,4 @@
-"""One job as a Ray Tune trial: take the work, train, give the logits to the clerk."""
+"""One job as a Ray Tune trial: take the work, train, give the logits to the dispatcher."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from mer_data.problems import BadInput, Problem
 from mer_data.storage.shards import Feature, LazyRows
 from mer_data.storage.store import Store
 from mer_models.spec import RESIDENT_BYTES, Arrays, FoldArrays, InputSpec, ModelSpec, Rows, TrainingFailed, models
-from orchestrator.experiment import user_models as plugins
-from orchestrator.machines.ray_cluster import unlike, what_runs
+from orchestrator.experiment import user_models
+from orchestrator.machines.code_version import unlike, what_runs
 from orchestrator.sweep.dispatcher import Work
 
 _PAUSE = 10.0  # seconds; a machine that trains nothing must not take one fold after the other
@@ -44,7 +44,7 @@ class FoldTrainable(tune.Trainable):
     def setup(
         self,
         config: dict[str, Any],
-        clerk: Any = None,
+        dispatcher: Any = None,
         fold_minutes: float | None = None,
         driver_runs: dict[str, str] | None = None,
     ) -> None:
@@ -54,7 +54,7 @@ class FoldTrainable(tune.Trainable):
         # A fold has one core, and sums in the same order however many folds run beside it.
         torch.set_num_threads(1)
         _keep_freed_memory()
-        self._clerk, self._fold_minutes = clerk, fold_minutes
+        self._dispatcher, self._fold_minutes = dispatcher, fold_minutes
         if driver_runs is not None:  # the machine may have joined after the driver had looked
             self._unfit = unlike(platform.node(), what_runs(), driver_runs)
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
@@ -82,7 +82,7 @@ class FoldTrainable(tune.Trainable):
         import torch
 
         if self._unfit is not None:
-            ray.get(self._clerk.refuse.remote(self._job_id, str(self._unfit)))
+            ray.get(self._dispatcher.refuse.remote(self._job_id, str(self._unfit)))
             time.sleep(_PAUSE)
             raise Unfit(str(self._unfit))  # for Tune a lost worker: it starts the fold in another one
         seconds, memory = 0.0, False
@@ -91,11 +91,11 @@ class FoldTrainable(tune.Trainable):
                 seconds = self._train()
         except torch.cuda.OutOfMemoryError as error:
             memory = True
-            ray.get(self._clerk.fail.remote(self._job_id, f"the GPU's memory was too small: {error}"))
+            ray.get(self._dispatcher.fail.remote(self._job_id, f"the GPU's memory was too small: {error}"))
         except Exception as error:
             told = isinstance(error, TrainingFailed | BadInput)
             reason = str(error) if told else traceback.format_exc(limit=8)
-            ray.get(self._clerk.fail.remote(self._job_id, reason))
+            ray.get(self._dispatcher.fail.remote(self._job_id, reason))
             if "CUDA" in reason:
                 raise  # a broken CUDA context needs a fresh process
         return {"seconds": seconds, "memory": memory, "done": True}
@@ -109,7 +109,7 @@ class FoldTrainable(tune.Trainable):
 
         def end() -> None:
             reason = f"took longer than {self._fold_minutes:g} minutes (fold_minutes)"
-            ray.get(self._clerk.give_up.remote(self._job_id, reason))
+            ray.get(self._dispatcher.give_up.remote(self._job_id, reason))
             os._exit(1)
 
         timer = threading.Timer(60 * self._fold_minutes, end)
@@ -121,7 +121,7 @@ class FoldTrainable(tune.Trainable):
             timer.cancel()
 
     def _train(self) -> float:
-        work: Work | None = ray.get(self._clerk.take.remote(self._job_id))
+        work: Work | None = ray.get(self._dispatcher.take.remote(self._job_id))
         if work is None:  # done, or its time was up, in another process, which has told so
             return 0.0
         spec = replace(_find_model(work), inputs=work.inputs)
@@ -139,7 +139,7 @@ class FoldTrainable(tune.Trainable):
         if arrays.keep_state and outcome.state is None:
             raise TrainingFailed("its training function gives no weights (Outcome.state), so none can be kept")
         device, environment = _environment(self._device)
-        ray.get(self._clerk.commit.remote(work.job_id, outcome, seconds, device, environment))
+        ray.get(self._dispatcher.commit.remote(work.job_id, outcome, seconds, device, environment))
         return seconds
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -151,7 +151,7 @@ class FoldTrainable(tune.Trainable):
 
 def _find_model(work: Work) -> ModelSpec:
     """The model of a job, also when it comes from a file of the user's that this machine does not have."""
-    plugins.use(work.plugins)
+    user_models.use(work.model_files)
     if work.model not in models():
         remedy = "install the package that brings it on every machine"
         raise BadInput(Problem(f"model {work.model}", f"is not known on {platform.node()}", remedy))

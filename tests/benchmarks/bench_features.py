@@ -28,10 +28,10 @@ from mer_data.schema import Clip
 from mer_data.storage.store import Dataset, Store
 from mer_data.synthetic import make_megc2019
 from orchestrator.console import Console
-from orchestrator.machines import ray_cluster as runtime
+from orchestrator.machines import ray_cluster
 from orchestrator.machines.ray_cluster import Cluster
 from orchestrator.precompute.actors import Extractor, SubjectWork
-from orchestrator.precompute.missing import Planner, precompute
+from orchestrator.precompute.missing import ShardFinder, precompute
 
 MEMBERS = {"casme2": "CASME2", "smic": "SMIC", "samm": "SAMM"}
 # A person who tries the models that eat flow at the crop's size has these computed.
@@ -175,7 +175,7 @@ def memory(store: Store) -> None:
     for count in (20, 200):
         clips = [replace(clip, subject="casme2/one") for clip in known.clips[:count]]
         dataset = only(store, known, f"one{count}", clips)
-        (work,) = Planner(store, dataset).plan([FEATURES[name] for name in MEMORY])
+        (work,) = ShardFinder(store, dataset).find([FEATURES[name] for name in MEMORY])
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             idle, more = pool.submit(peak, work).result()
         written = sum(path.stat().st_size for path in store.root.glob(f"one{count}/features/*/*.arrow")) / 1e6
@@ -189,7 +189,7 @@ def main() -> None:
     """Print each figure with what it was measured on."""
     # Ray's workers yield to other programs, the plain loop does not: on a busy machine that is not a comparison.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    runtime.start(cpus=2)
+    ray_cluster.start(cpus=2)
     with tempfile.TemporaryDirectory() as folder:
         make_megc2019(Path(folder) / "twin")
         store = Store(Path(folder) / "store")

@@ -1,16 +1,20 @@
-"""What racing saves: 20 configurations on the synthetic MEGC 2019 composite, with and without races.
+"""What a search costs: 20 configurations on the synthetic MEGC 2019 composite, with and without the race.
 
-The full grid is trained once (about twenty minutes on two cores); the race is then run over its ledger, which it would
-have filled in part, and over the same configurations in other orders. ``--epochs N`` trains longer; ``--out FOLDER``
-keeps what was trained, and takes it the next time.
+The full grid of one learning rate each is trained once (about a quarter of an hour on two cores). The race is then run
+over its ledger, which it would have filled in part, and over the same configurations in other orders, which tells how
+often it loses the best one. Last, a small search is timed on one core and on two.
+
+``--epochs N`` trains longer; ``--out FOLDER`` keeps what was trained, and takes it the next time.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,64 +23,128 @@ from mer_data.storage.store import Store
 from mer_data.synthetic.megc2019 import FOLDERS, make_megc2019
 from orchestrator.console import Console
 from orchestrator.experiment.config import Experiment
+from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
+from orchestrator.experiment.resolve import resolve
 from orchestrator.output.ledger import Ledger
-from orchestrator.output.search_history import Course
+from orchestrator.output.search_history import SearchHistory
+from orchestrator.output.trained import TrainedJobs
 from orchestrator.run import run
-from orchestrator.score.metrics import Counts, uf1
+from orchestrator.score.validation import DivisionScore, pooled_score
 from orchestrator.search.racing import is_worse
-from orchestrator.search.study import StudyRun, Trained, optuna_storage
+from orchestrator.search.study import StudyDriver, optuna_storage
 
 CONFIGURATIONS, ORDERS = 20, 200
+PER_FOLD = 68 * CONFIGURATIONS  # trainings of a search within each of the composite's 68 folds
 
 
-def experiment(store: Path, epochs: int, *, race: bool) -> Experiment:
-    """A search of random configurations, the same ones with and without races."""
-    search = {"configurations": CONFIGURATIONS, "sampler": "random", "race": race}
+def experiment(store: Path, epochs: int, **search: Any) -> Experiment:
+    """A search of random configurations: the same ones whatever else is asked for."""
     keys = {
         "name": "bench",
         "store": str(store),
         "datasets": [{"name": "megc2019", "union": list(FOLDERS), "clip_list": "megc2019"}],
         "models": ["ststnet"],
         "recipes": {"ststnet": {"epochs": epochs, "lr": 0.001, "batch_size": 64, "order": "shuffled", "keep_every": 2}},
-        "search": {**search, "space": {"ststnet": {"lr": {"low": 1e-5, "high": 1e-1, "log": True}}}},
+        "search": {
+            "configurations": CONFIGURATIONS,
+            "sampler": "random",
+            "space": {"ststnet": {"lr": {"low": 1e-5, "high": 1e-1, "log": True}}},
+            **search,
+        },
     }
     return Experiment.model_validate(keys)
 
 
-def raced(counts: Counts) -> tuple[int, int]:
-    """Race configurations ``[configurations, folds, true, predicted]`` one after the other; folds trained, winner."""
-    values, folds = uf1(counts.sum(1)), counts.shape[1]
-    complete, trained = [0], folds  # the first one has no rival
-    for number in range(1, len(counts)):
-        known = [one for one in complete if one < max(number - 1, 1)]  # two are proposed at a time
-        rival = max(known, key=lambda one: values[one])
-        took = next(
-            (count for count in range(1, folds) if is_worse(counts[number, :count], counts[rival], folds)), folds
+def raced(scores: list[list[DivisionScore]]) -> tuple[int, int]:
+    """Race configurations of one group one after the other; how many trainings that took, and which one wins."""
+    divisions = len(scores[0])
+    pooled = [[pooled_score(of[:done]) for done in range(1, divisions + 1)] for of in scores]
+    subjects = len(pooled[0][-1].counts)
+    final = [of[-1].uf1 for of in pooled]
+    complete, trained = [0], divisions  # the first one has no rival
+    for number in range(1, len(scores)):
+        known = [earlier for earlier in complete if earlier < max(number - 1, 1)]  # two are proposed at a time
+        rival = pooled[max(known, key=final.__getitem__)]
+        stopped = (
+            done
+            for done in range(1, divisions)
+            if is_worse(pooled[number][done - 1].counts, rival[done - 1].counts, done, subjects)
         )
+        took = next(stopped, divisions)
         trained += took
-        complete += [number] if took == folds else []
-    return trained, max(complete, key=lambda one: values[one])
+        complete += [number] if took == divisions else []
+    return trained, max(complete, key=final.__getitem__)
 
 
-def other_orders(counts: Counts) -> None:
+def other_orders(groups: list[list[list[DivisionScore]]]) -> None:
     """Print what races save and lose if the configurations, but the first one, are proposed in other orders."""
-    random, values = np.random.default_rng(0), uf1(counts.sum(1))
-    ratios, lost = [], []
+    random = np.random.default_rng(0)
+    final = [[pooled_score(divisions).uf1 for divisions in configurations] for configurations in groups]
+    saved, lost = [], []
     for _ in range(ORDERS):
-        order = np.array([0, *random.permutation(np.arange(1, len(counts)))])
-        trained, best = raced(counts[order])
-        ratios.append(counts.shape[0] * counts.shape[1] / trained)
-        lost.append(values.max() - values[order[best]])
+        order = [0, *random.permutation(np.arange(1, CONFIGURATIONS)).tolist()]
+        trained = 0
+        for configurations, values in zip(groups, final, strict=True):
+            took, best = raced([configurations[number] for number in order])
+            trained += took
+            lost.append(max(values) - values[order[best]])
+        saved.append(PER_FOLD / trained)
     kept = 100 * np.mean(np.array(lost) == 0)
     print(
-        f"{ORDERS} other orders: ratio {np.mean(ratios):.1f}x ({min(ratios):.1f}x to {max(ratios):.1f}x); best of the "
-        f"full grid kept in {kept:.0f} %, UF1 lost {np.mean(lost):.4f}, at most {max(lost):.4f}"
+        f"{ORDERS} other orders: {np.mean(saved):.1f}x fewer trainings than in every fold ({min(saved):.1f}x to "
+        f"{max(saved):.1f}x); a group's best of the full grid kept in {kept:.1f} %, inner UF1 lost in the mean "
+        f"{np.mean(lost):.4f}, at most {max(lost):.4f}"
     )
 
 
+def gone_through(plan: Plan, ledger: Ledger, out: Path) -> list[SearchHistory]:
+    """Every study of a plan over a ledger that has all its trainings."""
+    trained, storage = TrainedJobs(plan, ledger), optuna_storage(out)
+    for study in plan.studies:
+        StudyDriver(plan, study, trained, out, storage).advance()
+    return [SearchHistory.load(out, plan, study) for study in plan.studies]
+
+
+def what_races_save(root: Path, store: Store, epochs: int) -> None:
+    """Train the full grid, run the race over it, and print both."""
+    run(experiment(store.root, epochs, race=False), root / "runs/bench", Console(), cpus=2)
+    ledger = Ledger(root / "runs/bench/ledger")
+    plans = {race: make_plan(resolve(experiment(store.root, epochs, race=race), store)) for race in (False, True)}
+    found = {race: gone_through(plan, ledger, root / f"race-{race}") for race, plan in plans.items()}
+    spent = {
+        race: sum(tried.divisions for of in histories for tried in of.configurations)
+        for race, histories in found.items()
+    }
+    for race, trainings in spent.items():
+        print(f"race: {race}: {trainings} trainings, {PER_FOLD / trainings:.1f}x fewer than {PER_FOLD} in every fold")
+    pairs = list(zip(found[False], found[True], strict=True))
+    same = sum(a.chosen == b.chosen for a, b in pairs)
+    print(f"groups that choose the same configuration and epoch with and without race: {same} of {len(pairs)}")
+    trained = TrainedJobs(plans[False], ledger)
+    other_orders(
+        [
+            [
+                [trained.division_score(study, job) for job in of.jobs(plans[False], study, tried)]
+                for tried in of.configurations
+            ]
+            for study, of in zip(plans[False].studies, found[False], strict=True)
+        ]
+    )
+
+
+def two_cores_against_one(root: Path, store: Store, epochs: int) -> None:
+    """Time the same small search, with its final trainings, on one core and on two."""
+    walls = []
+    for cpus in (1, 2):
+        out = root / f"runs/cores-{cpus}"
+        run(experiment(store.root, epochs, configurations=3, race=False), out, Console(), cpus=cpus)
+        walls.append(sum(json.loads(line)["wall_seconds"] for line in (out / "cost.jsonl").open(encoding="utf-8")))
+    print(f"a search of 3 configurations: one core {walls[0]:.0f} s, two {walls[1]:.0f} s, {walls[0] / walls[1]:.2f}x")
+
+
 def main() -> None:
-    """Print the fold trainings of both, and whether they choose the same."""
+    """Print all figures."""
     epochs = int(sys.argv[sys.argv.index("--epochs") + 1]) if "--epochs" in sys.argv else 10
     kept = sys.argv[sys.argv.index("--out") + 1] if "--out" in sys.argv else None
     with nullcontext(kept) if kept else tempfile.TemporaryDirectory() as folder:
@@ -86,29 +154,8 @@ def main() -> None:
             make_megc2019(root / "twin")
             for dataset, place in FOLDERS.items():
                 import_dataset(dataset, [root / "twin" / place], store, dataset)
-        run(experiment(store.root, epochs, race=False), root / "runs/bench", Console(), cpus=2)
-        found = []
-        for race in (False, True):
-            plan = make_plan(experiment(store.root, epochs, race=race), store)
-            study, trained = plan.studies[0], Trained(plan, Ledger(root / "runs/bench/ledger"))
-            out = root / f"race-{race}"
-            StudyRun(plan, study, trained, out, optuna_storage(out)).advance()
-            found.append(Course.load(out, plan, study))
-        every = [found[0].jobs(plan, study, one) for one in found[0].configurations]
-        counts = np.array([[trained.inner(job).counts for job in jobs] for jobs in every])
-    grid, fewer = (sum(one.folds for one in course.configurations) for course in found)
-    best = [
-        max((one for one in course.configurations if one.state == "complete"), key=lambda one: one.inner_uf1 or 0.0)
-        for course in found
-    ]
-    chosen = [course.chosen or {} for course in found]
-    same = sum(chosen[0][name].number == chosen[1][name].number for name in chosen[0])
-    print(f"folds trained for the search: full grid {grid}, raced {fewer}; ratio {grid / fewer:.1f}x")
-    print(
-        f"best configuration: full grid #{best[0].number}, inner UF1 {best[0].inner_uf1:.4f}; raced #{best[1].number}"
-    )
-    print(f"held-out subjects that get the same configuration: {same} of {len(chosen[0])}")
-    other_orders(counts)
+        what_races_save(root, store, epochs)
+        two_cores_against_one(root, store, epochs)
 
 
 if __name__ == "__main__":

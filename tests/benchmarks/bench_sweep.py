@@ -26,11 +26,14 @@ from orchestrator.console import Console
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
-from orchestrator.machines import ray_cluster as runtime
+from orchestrator.experiment.resolve import resolve
+from orchestrator.machines import ray_cluster
+from orchestrator.machines.resources import Resources
 from orchestrator.output.ledger import FoldResult, Ledger
+from orchestrator.output.trained import TrainedJobs
 from orchestrator.report.leaderboard import score_document
 from orchestrator.report.predictions import score_cells
-from orchestrator.search.study import StudyRun, Trained, optuna_storage
+from orchestrator.search.study import StudyDriver, optuna_storage
 from orchestrator.sweep.tune_run import SweepCost, sweep
 
 SUBJECTS, FUNCTION_TRIALS = 68, 8
@@ -54,12 +57,12 @@ class Bench:
     def plan(self, seeds: int, **keys: Any) -> Plan:
         """Jobs of all subjects for so many seeds."""
         told = {"name": "b", "datasets": ["blobs"], "models": ["majority"], "seeds": list(range(seeds)), **keys}
-        return make_plan(Experiment.model_validate(told), self.store)
+        return make_plan(resolve(Experiment.model_validate(told), self.store))
 
     def sweep(self, plan: Plan, workers: int = 2) -> SweepCost:
         """Run all jobs of a plan in a new folder."""
         self.runs += 1
-        have = runtime.Resources(workers, 0.0)
+        have = Resources(workers, 0.0)
         return sweep(plan, plan.jobs, [], self.folder / f"out{self.runs}", have, Console())
 
     def trivial(self, seeds: int) -> tuple[int, float]:
@@ -107,7 +110,7 @@ def planning_and_resuming(bench: Bench) -> None:
 
 def resuming_search(bench: Bench) -> None:
     """Go through a finished search of 10,000 folds again, whose folds no race has stopped."""
-    search = {"configurations": 147, "race": False, "space": SPACE}
+    search = {"configurations": 400, "race": False, "space": SPACE}
     plan, out = bench.plan(1, models=["ststnet"], recipes=RECIPE, search=search), bench.folder / "searched"
     ledger = Ledger(out / "ledger")
     simulate(plan, out)
@@ -115,8 +118,8 @@ def resuming_search(bench: Bench) -> None:
     for time_ in ("first", "second"):
         start = time.perf_counter()
         ledger.drop_damaged()
-        trained, storage = Trained(plan, ledger), optuna_storage(out)
-        runs = [StudyRun(plan, study, trained, out, storage) for study in plan.studies]
+        trained, storage = TrainedJobs(plan, ledger), optuna_storage(out)
+        runs = [StudyDriver(plan, study, trained, out, storage) for study in plan.studies]
         for run in runs:
             run.advance()
         searched = time.perf_counter() - start
@@ -135,7 +138,7 @@ def two_workers(bench: Bench) -> None:
     took = {}
     for workers in (1, 2):
         ray.shutdown()
-        runtime.start(cpus=workers)
+        ray_cluster.start(cpus=workers)
         trivial = bench.sweep(bench.plan(1), workers).wall_seconds
         took[workers] = bench.sweep(bench.plan(1, **recipe), workers).wall_seconds - trivial
     print(f"68 folds of ststnet: one worker {took[1]:.1f} s, two {took[2]:.1f} s; ratio {took[1] / took[2]:.2f}x")
@@ -148,7 +151,7 @@ def main() -> None:
             planning_and_resuming(Bench(Path(folder)))
             resuming_search(Bench(Path(folder)))
         return
-    runtime.start(cpus=2)
+    ray_cluster.start(cpus=2)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         (few, first), (many, second) = bench.trivial(1), bench.trivial(30)

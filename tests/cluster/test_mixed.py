@@ -19,16 +19,18 @@ SWEEP = """
 import json, os, sys
 from dataclasses import replace
 from pathlib import Path
-from orchestrator.machines import ray_cluster as runtime
-os.environ.update(runtime._SETTINGS)
+from orchestrator.machines import ray_cluster
+os.environ.update(ray_cluster.SETTINGS)
 import ray, torch
 from ray.cluster_utils import Cluster as Machines
 from mer_data.storage.store import Store
 from orchestrator.sweep import tune_run as sweep
 from orchestrator.experiment.config import Experiment
 from orchestrator.console import Console
+from orchestrator.sweep.queue import declared_share
 from orchestrator.sweep.trial import FoldTrainable
 from orchestrator.experiment.planner import make_plan
+from orchestrator.experiment.resolve import resolve
 
 folder = Path(sys.argv[1])
 
@@ -48,16 +50,16 @@ class Noting(FoldTrainable):
 
 machines = Machines(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 1, "include_dashboard": False})
 machines.add_node(num_cpus=2)
-runtime._started_cluster = lambda: None
+ray_cluster.started_cluster = lambda: None
 ray.init(address=machines.address, log_to_driver=False)
 experiment = {
     "name": "t", "datasets": ["blobs"], "models": ["chance", "ststnet"], "seeds": [0, 1],
     "recipes": {"ststnet": {"epochs": 200, "batch_size": 8}},
 }
-plan = replace(make_plan(Experiment.model_validate(experiment), Store(folder / "store")), device="both")
+plan = replace(make_plan(resolve(Experiment.model_validate(experiment), Store(folder / "store"))), device="both")
 sweep.FoldTrainable = Noting
-sweep.measure_shares = lambda plan, out, console: sweep._declared
-sweep.sweep(plan, plan.jobs, [], folder / "out", runtime.Cluster().resources, Console())
+sweep.measure_shares = lambda plan, out, console: declared_share
+sweep.sweep(plan, plan.jobs, [], folder / "out", ray_cluster.Cluster().resources, Console())
 has_gpu = {node["NodeID"]: bool(node["Resources"].get("GPU")) for node in ray.nodes()}
 lines = [line.split() for line in (folder / "places").read_text().splitlines()]
 print(json.dumps([[plan.job[job].model, given, has_gpu[node]] for job, given, node in lines]), flush=True)

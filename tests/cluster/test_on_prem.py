@@ -19,7 +19,7 @@ def test_a_submitted_sweep_gives_the_table_of_one_machine(
 
     # The same project on the laptop has the same code version; the run says which one it used.
     here = laptop.run(
-        "cd mer && python -c 'from orchestrator.machines.ray_cluster import code_version; print(code_version())'"
+        "cd mer && python -c 'from orchestrator.machines.code_version import code_version; print(code_version())'"
     )
     assert re.search(rf"code {here.stdout.strip()} in \S+/mer\b", run.stdout)
 

@@ -11,7 +11,8 @@ from by_hand import write_frames
 from promises import PROMISES
 
 from mer_data.problems import BadInput
-from mer_data.synthetic import HEADER, PROJECT_TWINS, TWINS, make_casme2
+from mer_data.synthetic import PROJECT_TWINS, TWINS, make_casme2
+from mer_data.synthetic.casme2 import HEADER
 from mer_data.synthetic.workbook import write_workbook
 
 ROW = ("01", "EP02_01f", "", 46, 59, 86, "", "R1+L2", "surprise")

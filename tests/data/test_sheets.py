@@ -157,7 +157,7 @@ def test_rows_with_more_cells_than_the_header_are_named_together(tmp_path: Path)
 
 
 def test_bare_worksheets_keep_their_row_numbers_and_fill_short_rows(tmp_path: Path) -> None:
-    _xlsx(tmp_path / "a.xlsx", [["x", 1.0], [], ["y"]], [])
+    _xlsx(tmp_path / "a.xlsx", [["x", 1.0], [], ["y"], ["", "", "a remark beside"]], [])
     first, second = read_bare(tmp_path / "a.xlsx")
     assert [(row.number, dict(row.cells)) for row in first.columns(("a", "b"))] == [
         (1, {"a": "x", "b": "1"}),

@@ -20,7 +20,7 @@ from blobs import blob_clips, write_blobs
 from mer_data.storage.store import Store
 from orchestrator.experiment.plan import Plan
 from orchestrator.output.ledger import Ledger
-from orchestrator.sweep.dispatcher import Clerk
+from orchestrator.sweep.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.fault
 
@@ -219,11 +219,11 @@ def test_a_model_that_looks_for_classes_in_its_process_finds_none(folder: Path, 
     code: dict[str, Any] = {}
     exec(SPY.split("register(")[0], code)  # noqa: S102 - our own text
     plan = Plan.load(folder / "runs/spy/plan.json")
-    work = Clerk(plan, tmp_path).take(plan.jobs[0].id)
+    work = Dispatcher(plan, tmp_path).take(plan.jobs[0].id)
     assert work is not None
     found = code["look"]()[1]
-    assert plan.cohorts["blobs"].label_of[work.test_ids[0]] in found
-    assert plan.cohorts["blobs"] in found
+    assert plan.datasets["blobs"].cohort.label_of[work.test_ids[0]] in found
+    assert plan.datasets["blobs"].cohort in found
 
 
 def test_mlflow_out_of_reach_costs_no_result(folder: Path, undisturbed: Any) -> None:

@@ -23,9 +23,10 @@ from orchestrator.console import Console
 from orchestrator.experiment import config
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
-from orchestrator.output import weights as checkpoints
+from orchestrator.experiment.resolve import resolve
+from orchestrator.output import weights as of_folds
 from orchestrator.output.ledger import Ledger
-from orchestrator.sweep.dispatcher import Clerk
+from orchestrator.sweep.dispatcher import Dispatcher
 
 EXPERIMENT = """\
 name: kept
@@ -53,12 +54,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = Store(folder / "store")
     write_blobs(store, "blobs", blob_clips())
     (folder / "kept.yaml").write_text(EXPERIMENT.format(store=store.root))
-    plan = make_plan(config.load(str(folder / "kept.yaml")), store)
+    plan = make_plan(resolve(config.load(str(folder / "kept.yaml")), store))
     plan.save(folder / "run/plan.json")
-    clerk, threads = Clerk(plan, folder / "run/ledger"), torch.get_num_threads()
+    dispatcher, threads = Dispatcher(plan, folder / "run/ledger"), torch.get_num_threads()
     torch.set_num_threads(1)  # as every worker does
     for job in plan.jobs:
-        run_here(clerk, job)
+        run_here(dispatcher, job)
     torch.set_num_threads(threads)
     return folder
 
@@ -75,7 +76,7 @@ def folds(out: Path) -> Iterator[tuple[str, Path, np.ndarray, tuple[str, ...]]]:
     for job in plan.jobs:
         if job.model == "ststnet":
             result = Ledger(out / "ledger").read(job.id)
-            yield job.held_out, checkpoints.weights_file(out / "weights", job), result.logits[-1], result.clip_ids
+            yield job.held_out, of_folds.weights_file(out / "weights", job), result.logits[-1], result.clip_ids
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[Any, str]:
@@ -101,16 +102,16 @@ class TestKeeping:
         plan = Plan.load(finished / "run/plan.json")
         assert len(list((finished / "run/weights").rglob("*.*"))) == 6
         for job in (job for job in plan.jobs if job.model == "ststnet"):
-            card = checkpoints.read_card(checkpoints.weights_file(finished / "run/weights", job))
+            card = of_folds.read_card(of_folds.weights_file(finished / "run/weights", job))
             known = card.trained_on
             assert known is not None
             assert (card.model, known.job, known.held_out, known.seed) == ("ststnet", job.id, job.held_out, 0)
-            assert known.classes == plan.cohorts["blobs"].classes
+            assert known.classes == plan.datasets["blobs"].cohort.classes
             assert set(known.subjects) == {clip.subject for clip in blob_clips()} - {job.held_out}
             assert known.recipe == plan.recipes["ststnet"]
             assert known.inputs == models()["ststnet"].inputs
             assert known.code == models()["ststnet"].code_digest()
-            assert known.feature_keys["flow_uvs_28"] == plan.feature_keys["blobs"]["flow_uvs_28"]
+            assert known.feature_keys["flow_uvs_28"] == plan.datasets["blobs"].feature_keys["flow_uvs_28"]
 
     @pytest.mark.slow
     def test_lost_weights_are_made_again_to_the_same_bytes(
@@ -133,19 +134,19 @@ class TestKeeping:
         kept = config.load(str(finished / "kept.yaml"))
         without = config.load(str(finished / "kept.yaml"), ["weights=false"])
         store = Store(finished / "store")
-        assert make_plan(kept, store).jobs == make_plan(without, store).jobs
+        assert make_plan(resolve(kept, store)).jobs == make_plan(resolve(without, store)).jobs
 
     def test_weights_are_kept_only_where_asked_for_and_never_beside_another_result(
         self, finished: Path, tmp_path: Path
     ) -> None:
         plan = Plan.load(finished / "run/plan.json")
         job = next(job for job in plan.jobs if job.model == "ststnet")
-        path = checkpoints.weights_file(tmp_path / "weights", job)
+        path = of_folds.weights_file(tmp_path / "weights", job)
 
         def commit(number: float, weights: bool) -> None:
             logits = np.full((2, len(plan.fold(job).test_ids), 3), number, np.float32)
             outcome = Outcome((2, 4), logits, {"fc.bias": np.full(3, number, np.float32)})
-            Clerk(replace(plan, weights=weights), tmp_path / "ledger").commit(job.id, outcome, 1.0, "cpu", {})
+            Dispatcher(replace(plan, weights=weights), tmp_path / "ledger").commit(job.id, outcome, 1.0, "cpu", {})
 
         commit(0, weights=False)
         assert not path.exists()
@@ -153,18 +154,18 @@ class TestKeeping:
         assert not path.exists()
         assert Ledger(tmp_path / "ledger").conflicts() == [job.id]
         commit(0, weights=True)
-        assert checkpoints.read_state(path)["fc.bias"].tolist() == [0, 0, 0]
+        assert of_folds.read_state(path)["fc.bias"].tolist() == [0, 0, 0]
 
     def test_weights_are_on_disk_before_the_ledger_knows_the_job(
         self, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         plan = Plan.load(finished / "run/plan.json")
         job = next(job for job in plan.jobs if job.model == "ststnet")
-        clerk, there = Clerk(plan, tmp_path / "ledger"), []
-        path = checkpoints.weights_file(tmp_path / "weights", job)
+        dispatcher, there = Dispatcher(plan, tmp_path / "ledger"), []
+        path = of_folds.weights_file(tmp_path / "weights", job)
         monkeypatch.setattr(Ledger, "commit", lambda self, result: there.append(path.exists()))
         outcome = Outcome((2, 4), np.zeros((2, 4, 3), np.float32), {"fc.bias": np.zeros(3, np.float32)})
-        clerk.commit(job.id, outcome, 1.0, "cpu", {})
+        dispatcher.commit(job.id, outcome, 1.0, "cpu", {})
         assert there == [True]
 
 
@@ -190,7 +191,7 @@ class TestPredicting:
         by_clip = {one.clip.id: one.logits[0] for one in predicted}
         assert len(by_clip) == 8
         assert np.stack([by_clip[clip_id] for clip_id in clip_ids]).tobytes() == logits.tobytes()
-        known = checkpoints.read_card(weights)
+        known = of_folds.read_card(weights)
         assert predict._batched([one.clip for one in predicted], known)[0] == list(clip_ids)
 
     def test_a_folder_asks_the_fold_that_held_the_subject_out(
@@ -275,12 +276,12 @@ class TestPredicting:
         self, finished: Path, run: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         _, weights, _, _ = next(folds(run))
-        card = checkpoints.read_card(weights)
+        card = of_folds.read_card(weights)
         assert card.trained_on is not None
         recipe = replace(card.trained_on.recipe, epochs=3)
         earlier = replace(card, trained_on=replace(card.trained_on, recipe=recipe, job="0" * 20))
         path = weights.with_name(f"samm~001.{'0' * 20}.safetensors")
-        checkpoints.write_weights(path, checkpoints.read_state(weights), earlier)
+        of_folds.write_weights(path, of_folds.read_state(weights), earlier)
         assert len(told(capsys, run / "weights", *blobs(finished))[0]["rows"]) == 24
         (run / "plan.json").unlink()
         assert "is of another recipe" in refused(capsys, run / "weights", *blobs(finished))
@@ -290,7 +291,7 @@ class TestPredicting:
     ) -> None:
         (tmp_path / "text.safetensors").write_text("no weights")
         save_file({"a": np.zeros(3)}, tmp_path / "plain.safetensors")
-        checkpoints.write_weights(tmp_path / "other.safetensors", {}, checkpoints.Card("nobody"))
+        of_folds.write_weights(tmp_path / "other.safetensors", {}, of_folds.Card("nobody"))
         (tmp_path / "empty").mkdir()
         for name, what in (
             ("text.safetensors", "is not a file of weights"),
@@ -316,6 +317,6 @@ class TestPredicting:
 
 
 def test_weights_of_no_network_are_refused(finished: Path, tmp_path: Path) -> None:
-    checkpoints.write_weights(tmp_path / "x.safetensors", {}, checkpoints.Card("majority"))
+    of_folds.write_weights(tmp_path / "x.safetensors", {}, of_folds.Card("majority"))
     with pytest.raises(BadInput, match="no network"):
         predict.predict(tmp_path / "x.safetensors", Store(finished / "store"), "blobs", [], ["a", "b"], Console())

@@ -24,11 +24,12 @@ from orchestrator.console import Advance, Console
 from orchestrator.experiment.config import Experiment, load
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
-from orchestrator.machines.ray_cluster import Resources
+from orchestrator.experiment.resolve import resolve
+from orchestrator.machines.resources import Resources
 from orchestrator.output.folder import Output
 from orchestrator.output.ledger import Ledger
 from orchestrator.report import leaderboard
-from orchestrator.sweep.dispatcher import Clerk
+from orchestrator.sweep.dispatcher import Dispatcher
 
 EXPERIMENT = """\
 name: small
@@ -204,7 +205,7 @@ def test_a_terminal_gets_a_progress_bar(second: Second) -> None:
 
 def test_another_recipe_leaves_the_old_results_stale(finished: Path) -> None:
     chosen = load(str(finished / "small.yaml"), ["recipes.ststnet.epochs=1", "models=[majority, ststnet]"])
-    plan = make_plan(chosen, Store(finished / "store"))
+    plan = make_plan(resolve(chosen, Store(finished / "store")))
     state = leaderboard.status(plan, Ledger(finished / "runs/small/ledger"))
     assert state["jobs"] == counts(done=6, missing=6, stale=12)
 
@@ -266,12 +267,12 @@ def test_mlflow_trouble_does_not_cost_a_result(
 def test_a_lost_worker_leaves_a_reason(ray_session: None, blob_store: Store, tmp_path: Path) -> None:
     import ray
 
-    from orchestrator.sweep.tune_run import Listed, _Queue
+    from orchestrator.sweep.queue import JobQueue, Listed
 
     plan, progress = small_plan(blob_store), Advance("folds", 6, "folds", None)
     ledger = Ledger(tmp_path / "ledger")
-    clerk = ray.remote(Clerk).options(num_cpus=0).remote(plan, ledger.root)
-    queue = _Queue([Listed(plan.jobs[:1])], clerk, ledger, progress, Resources(2, 0.0), gpu=False, retries=0)
+    dispatcher = ray.remote(Dispatcher).options(num_cpus=0).remote(plan, ledger.root)
+    queue = JobQueue([Listed(plan.jobs[:1])], dispatcher, ledger, progress, Resources(2, 0.0), gpu=False, retries=0)
     assert queue.suggest("a") == {"job": plan.jobs[0].id, "gpu": 0.0}
     queue.on_trial_complete("a", None, error=True)
     assert "its worker process was lost 3 times" in ledger.failures()[plan.jobs[0].id]
@@ -279,14 +280,14 @@ def test_a_lost_worker_leaves_a_reason(ray_session: None, blob_store: Store, tmp
 
 
 def test_gpus_are_asked_for_only_where_there_are_some(blob_store: Store) -> None:
-    from orchestrator.sweep.tune_run import _use_gpus
+    from orchestrator.sweep.tune_run import use_gpus
 
     plan = small_plan(blob_store)
-    assert _use_gpus(plan, Resources(4, 1.0))
-    assert not _use_gpus(plan, Resources(4, 0.0))
-    assert not _use_gpus(replace(plan, device="cpu"), Resources(4, 1.0))
+    assert use_gpus(plan, Resources(4, 1.0))
+    assert not use_gpus(plan, Resources(4, 0.0))
+    assert not use_gpus(replace(plan, device="cpu"), Resources(4, 1.0))
     with pytest.raises(BadInput, match="the cluster has no GPU"):
-        _use_gpus(replace(plan, device="cuda"), Resources(4, 0.0))
+        use_gpus(replace(plan, device="cuda"), Resources(4, 0.0))
 
 
 def test_folders_that_cannot_be_used_are_told(
@@ -301,18 +302,18 @@ def test_folders_that_cannot_be_used_are_told(
 
 def small_plan(store: Store) -> Plan:
     chosen = Experiment.model_validate({"name": "t", "datasets": ["blobs"], "models": ["ststnet"]})
-    return make_plan(chosen, store)
+    return make_plan(resolve(chosen, store))
 
 
 def test_the_clerk_refuses_results_of_another_shape(blob_store: Store, tmp_path: Path) -> None:
     plan = small_plan(blob_store)
-    job, clerk = plan.jobs[0], Clerk(plan, tmp_path / "ledger")
+    job, dispatcher = plan.jobs[0], Dispatcher(plan, tmp_path / "ledger")
     epochs = tuple(range(1, 801))
     for logits in (np.zeros((800, 3, 3), np.float32), np.zeros((800, 4, 2), np.float32)):
         with pytest.raises(ValueError, match="ststnet"):
-            clerk.commit(job.id, Outcome(epochs, logits), 1.0, "cpu", {})
+            dispatcher.commit(job.id, Outcome(epochs, logits), 1.0, "cpu", {})
     with pytest.raises(ValueError, match="finite"):
-        clerk.commit(job.id, Outcome(epochs, np.full((800, 4, 3), np.inf, np.float32)), 1.0, "cpu", {})
+        dispatcher.commit(job.id, Outcome(epochs, np.full((800, 4, 3), np.inf, np.float32)), 1.0, "cpu", {})
     assert Ledger(tmp_path / "ledger").ids() == set()
 
 
@@ -320,7 +321,7 @@ def test_inputs_reach_the_network_in_its_own_channel_order(blob_store: Store, tm
     from orchestrator.sweep.trial import _gather
 
     plan = small_plan(blob_store)
-    work = Clerk(plan, tmp_path / "ledger").take(plan.jobs[0].id)
+    work = Dispatcher(plan, tmp_path / "ledger").take(plan.jobs[0].id)
     (array,) = _gather(work, models()["ststnet"].inputs, work.test_ids)
     stored = blob_store.feature("blobs", "flow_uvs_28").gather(work.test_ids)
     np.testing.assert_array_equal(array, stored[:, [2, 1, 0]])
@@ -330,7 +331,7 @@ def test_a_feature_that_changed_under_a_run_is_refused(blob_store: Store, tmp_pa
     from orchestrator.sweep.trial import _gather
 
     plan = small_plan(blob_store)
-    work = Clerk(plan, tmp_path / "ledger").take(plan.jobs[0].id)
+    work = Dispatcher(plan, tmp_path / "ledger").take(plan.jobs[0].id)
     write_blobs(blob_store, "blobs", blob_clips(), seed=5)
     with pytest.raises(BadInput, match="has changed in the store"):
         _gather(work, models()["ststnet"].inputs, work.test_ids)

@@ -11,7 +11,7 @@ from promises import PROMISES
 
 from mer_data.corrections import Correction
 from mer_data.formats import read_format
-from mer_data.synthetic.casme_sq import FOLDERS, STIMULI, make_casme_sq
+from mer_data.synthetic.casme_sq import FOLDERS, STIMULI, make_casme_sq_videos
 
 
 def test_a_corrected_emotion_counts(
@@ -26,15 +26,8 @@ def test_a_corrected_emotion_counts(
 
 def test_a_twin_of_whole_videos_is_read_as_one_of_cut_samples(tmp_path: Path, twin_of: Callable[[str], Path]) -> None:
     wanted = PROMISES["casme_sq"].twin
-    make_casme_sq(
-        tmp_path / "videos",
-        subjects=wanted.subjects,
-        clips=wanted.clips,
-        seed=1,
-        size=(32, 40),
-        length=(6, 8),
-        tree="rawpic",
-    )
+    small = {"seed": 1, "size": (32, 40), "length": (6, 8)}
+    make_casme_sq_videos(tmp_path / "videos", subjects=wanted.subjects, clips=wanted.clips, **small)
     videos, samples = (read_format("casme_sq", [root]) for root in (tmp_path / "videos", twin_of("casme_sq")))
     told = [[(clip.id, clip.onset, clip.apex, clip.offset) for clip in read.clips] for read in (videos, samples)]
     assert told[0] == told[1]

@@ -3,8 +3,9 @@
 from contract import Promises, Sheet, Twin
 from edits import cells, frames, gone, moved, reads, reads_all, refuses, renamed, rows
 
+from mer_data.datasets.casme import SHEET
 from mer_data.schema import Clip
-from mer_data.synthetic.casme import HEADER, SHEET
+from mer_data.synthetic.casme import HEADER
 from mer_data.synthetic.workbook import write_workbook
 
 FOLDER = "Cropped/sub03/EP05_2"

@@ -3,8 +3,9 @@
 from contract import Promises, Sheet, Twin
 from edits import cells, frames, gone, made, moved, reads, refuses, unspaced, written
 
+from mer_data.datasets.casme2 import SHEET
 from mer_data.schema import Clip
-from mer_data.synthetic.casme2 import HEADER, SHEET
+from mer_data.synthetic.casme2 import HEADER
 from mer_data.synthetic.workbook import write_workbook
 
 FOLDER = "Cropped/sub01/EP02_01f"

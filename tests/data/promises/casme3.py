@@ -4,8 +4,9 @@ from contract import Promises, Row, Sheet, Twin
 from edits import cells, each, frames, given, gone, moved, reads, reads_all, refuses, rows
 
 from mer_data.datasets import casme3
+from mer_data.datasets.casme3 import SHEET_A, SHEET_C
 from mer_data.schema import Clip
-from mer_data.synthetic.casme3 import HEADER_A, HEADER_C, SHEET_A, SHEET_C, TREE_A, TREE_C
+from mer_data.synthetic.casme3 import HEADER_A, HEADER_C, TREE_A, TREE_C
 from mer_data.synthetic.workbook import write_worksheets
 
 FOLDER_A, FOLDER_C = f"{TREE_A}/spNO.12/f/color", f"{TREE_C}/04/1/color"

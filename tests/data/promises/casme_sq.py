@@ -6,8 +6,9 @@ from pathlib import Path
 from contract import Edit, Promises, Rows, Sheet, Twin
 from edits import frames, given, gone, moved, reads, reads_all, refuses, rows
 
+from mer_data.datasets.casme_sq import WORKBOOK
 from mer_data.schema import Clip
-from mer_data.synthetic.casme_sq import BLINKS, FOLDERS, WORKBOOK
+from mer_data.synthetic.casme_sq import BLINKS, FOLDERS
 from mer_data.synthetic.workbook import write_worksheets
 
 VIDEO = "16_0502funnycat"
@@ -104,6 +105,9 @@ CASME_SQ = Promises(
             reads_all(f"macro-expressions beside a {word}", rows(MACRO, {"type": word}, MACRO),
                 gives=[{"name": "happy1_1"}], notes=["2 macro-expressions are left out, 1 micro-expressions are read"])
             for word in ("micro-expression", "Micro-expression")),
+        reads_all("remarks beside the tables",
+            lambda source: workbook(source.path("{sheet}"), [*SHEET.rows({}), [*[""] * 9, "1: see worksheet 1"]]),
+            gives=[{"name": "happy1_1"}]),
         reads_all("several clips of one video", frames(FOLDER, range(400, 420), "img{}.jpg"),
             rows({}, {"name": "happy1_2", "onset": 400, "apex": 404, "offset": 409}),
             gives=[{"onset": 323}, {"onset": 400}], notes=None),

@@ -4,9 +4,10 @@ from by_hand import write_sheet
 from contract import Edit, Promises, Sheet, Source, Twin
 from edits import cells, copied, frames, given, gone, made, moved, reads, reads_all, refuses, rows
 
+from mer_data.datasets.fourdme import SHEET
 from mer_data.labels import scheme
 from mer_data.schema import Clip
-from mer_data.synthetic.fourdme import EXTRAS, HEADER, SHEET
+from mer_data.synthetic.fourdme import EXTRAS, HEADER
 
 FOLDER = "gray_micro_crop/S13/S13_1st_001_01_1"
 LABELS = "fold subject name onset apex offset emotion units"

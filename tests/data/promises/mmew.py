@@ -3,8 +3,9 @@
 from contract import Promises, Sheet, Twin
 from edits import cells, copied, frames, gone, linked, made, moved, reads, reads_all, refuses, rows
 
+from mer_data.datasets.mmew import SHEET
 from mer_data.schema import Clip
-from mer_data.synthetic.mmew import HEADER, SHEET
+from mer_data.synthetic.mmew import HEADER
 
 FOLDER = "Micro_Expression/disgust/S05-04-003"
 OTHERS = {"name": "S05-07-001", "emotion": "Others"}

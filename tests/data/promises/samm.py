@@ -3,8 +3,9 @@
 from contract import Edit, Promises, Sheet, Twin
 from edits import cells, frames, gone, made, reads, written
 
+from mer_data.datasets.samm import SHEET
 from mer_data.schema import Clip
-from mer_data.synthetic.samm import HEADER, SHEET, TEXT
+from mer_data.synthetic.samm import HEADER, TEXT
 from mer_data.synthetic.workbook import write_worksheets
 
 FOLDER = "SAMM_CROP/006/006_1_2"

@@ -3,8 +3,9 @@
 from contract import Edit, Promises, Row, Sheet, Twin
 from edits import cells, copied, frames, given, moved, reads, reads_all, refuses, rows, written
 
+from mer_data.datasets.samm_lv import SHEET
 from mer_data.schema import Clip
-from mer_data.synthetic.samm_lv import HEADER, SHEET
+from mer_data.synthetic.samm_lv import HEADER
 from mer_data.synthetic.workbook import write_worksheets
 from promises.samm import SAMM_SHEET
 

@@ -11,7 +11,7 @@ from mer_data.storage.store import Store
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
-from orchestrator.experiment.resolve import choose_models, choose_recipes
+from orchestrator.experiment.resolve import resolve
 
 
 def experiment(**changes: object) -> Experiment:
@@ -21,7 +21,7 @@ def experiment(**changes: object) -> Experiment:
 
 def plan(store: Store, **changes: object) -> Plan:
     chosen = experiment(**changes)
-    return make_plan(chosen, store)
+    return make_plan(resolve(chosen, store))
 
 
 def ids(made: Plan, model: str = "ststnet") -> dict[str, str]:
@@ -31,12 +31,12 @@ def ids(made: Plan, model: str = "ststnet") -> dict[str, str]:
 def test_a_job_per_model_subject_and_seed(blob_store: Store) -> None:
     made = plan(blob_store, seeds=[0, 1])
     assert len(made.jobs) == len(made.job) == 2 * 6 * 2
-    assert {job.held_out for job in made.jobs} == set(made.cohorts["blobs"].subjects)
+    assert {job.held_out for job in made.jobs} == set(made.datasets["blobs"].cohort.subjects)
     for job in made.jobs:
         test, train = set(made.fold(job).test_ids), set(made.fold(job).train_ids)
         assert not test & train
         assert len(test | train) == 24
-        assert {made.cohorts["blobs"].subject_of[clip] for clip in test} == {job.held_out}
+        assert {made.datasets["blobs"].cohort.subject_of[clip] for clip in test} == {job.held_out}
 
 
 def test_planning_twice_gives_the_same_ids(blob_store: Store) -> None:
@@ -49,10 +49,16 @@ def test_a_plan_survives_its_file(blob_store: Store, tmp_path: Path) -> None:
     assert Plan.load(tmp_path / "plan.json") == made
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"name": 1}'])
+@pytest.mark.parametrize("damage", ["", "{", '{"version": 2, "name": 1}'])
 def test_a_damaged_plan_is_told(tmp_path: Path, damage: str) -> None:
     (tmp_path / "plan.json").write_text(damage)
     with pytest.raises(BadInput, match=r"plan.json: cannot be read"):
+        Plan.load(tmp_path / "plan.json")
+
+
+def test_a_plan_of_another_version_is_told(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"name": "t", "cohorts": {}}')
+    with pytest.raises(BadInput, match=r"written by another version of this program \(run the same experiment again"):
         Plan.load(tmp_path / "plan.json")
 
 
@@ -90,7 +96,7 @@ def test_changed_feature_bytes_make_the_models_that_eat_them_stale(blob_store: S
 
 def test_unknown_names_are_told_together(blob_store: Store) -> None:
     with pytest.raises(BadInput) as caught:
-        choose_models(experiment(models=["ststnett", "majority", "zzz"]), blob_store)
+        resolve(experiment(models=["ststnett", "majority", "zzz"]), blob_store)
     message = str(caught.value)
     assert "did you mean 'ststnet'" in message
     assert "unknown model 'zzz'" in message
@@ -108,16 +114,15 @@ def test_unknown_names_are_told_together(blob_store: Store) -> None:
     ],
 )
 def test_recipes_are_checked(blob_store: Store, recipes: dict[str, dict[str, object]], told: str) -> None:
-    chosen = experiment(recipes=recipes)
     with pytest.raises(BadInput, match=told):
-        choose_recipes(chosen, choose_models(chosen, blob_store))
+        resolve(experiment(recipes=recipes), blob_store)
 
 
 def test_all_models_means_those_that_a_dataset_has_features_for(blob_store: Store) -> None:
     with blob_store.replacing("bare") as writer:
         writer.clips(blob_clips(), format_="test", frame_root=None)
-    chosen = choose_models(experiment(datasets="all", models="all"), blob_store)
-    assert {name: [spec.name for spec in specs] for name, specs in chosen.items()} == {
+    resolved = resolve(experiment(datasets="all", models="all"), blob_store)
+    assert {name: list(dataset.inputs) for name, dataset in resolved.datasets.items()} == {
         "bare": ["chance", "majority"],
         # What eats the maps, can do with them, or eats what can be cut from them.
         "blobs": [
@@ -168,9 +173,9 @@ UNION = {"name": "both", "union": ["casme2", "samm"]}
 
 def test_a_union_holds_the_clips_of_its_members(two: Store) -> None:
     made = plan(two, datasets=[UNION])
-    assert len(made.cohorts["both"].clip_ids) == 24
+    assert len(made.datasets["both"].cohort.clip_ids) == 24
     assert len(ids(made)) == 6
-    assert set(made.feature_keys["both"]["flow_uvs_28"]) == {"casme2", "samm"}
+    assert set(made.datasets["both"].feature_keys["flow_uvs_28"]) == {"casme2", "samm"}
 
 
 def test_a_changed_member_makes_the_union_stale(two: Store) -> None:
@@ -192,7 +197,7 @@ def test_a_union_is_checked(two: Store) -> None:
 def test_one_change_for_every_network(blob_store: Store) -> None:
     recipes = {"all": {"epochs": 3, "lr": 0.1}, "ststnet": {"epochs": 4}}
     chosen = experiment(models=["ststnet", "ststnet_table", "chance"], recipes=recipes)
-    found = choose_recipes(chosen, choose_models(chosen, blob_store))
+    found = resolve(chosen, blob_store).recipes
     assert {name: (recipe.epochs, recipe.lr) for name, recipe in found.items()} == {
         "ststnet": (4, 0.1),
         "ststnet_table": (3, 0.1),

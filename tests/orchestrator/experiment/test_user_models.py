@@ -15,18 +15,18 @@ from workers import run_here
 
 from mer_data.problems import BadInput
 from mer_data.storage.store import Store
-from mer_models import code_digest as sources
 from mer_models import plugins as model_plugins
 from mer_models import spec as registry
 from mer_models.plugins import BrokenModelFile, ModelFile
 from mer_models.spec import models
 from orchestrator.cli import commands as cli
-from orchestrator.experiment import user_models as plugins
+from orchestrator.experiment import user_models
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
+from orchestrator.experiment.resolve import resolve
 from orchestrator.output.ledger import Ledger
-from orchestrator.sweep.dispatcher import Clerk
+from orchestrator.sweep.dispatcher import Dispatcher
 from orchestrator.sweep.trial import _find_model
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/add-a-model.md").read_text(encoding="utf-8")
@@ -45,9 +45,9 @@ register(ModelSpec("mine", "none", (INPUT,), Recipe(epochs=1), train.fit, build)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is gone after it."""
     models()
-    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
-    monkeypatch.setattr(registry, "_REGISTERED_BY", dict(registry._REGISTERED_BY))
-    monkeypatch.setattr(plugins, "_READ", {})
+    monkeypatch.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
+    monkeypatch.setattr(registry, "REGISTERED_BY", dict(registry.REGISTERED_BY))
+    monkeypatch.setattr(user_models, "READ", {})
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
@@ -71,8 +71,8 @@ def block(language: str) -> str:
 
 def digest_of(text: str) -> str:
     """The code digest of ``mine`` in a process of its own, as far as the registry goes."""
-    registry._REGISTRY.pop("mine", None)
-    plugins.use([ModelFile("mine.py", text)])
+    registry.REGISTRY.pop("mine", None)
+    user_models.use([ModelFile("mine.py", text)])
     return models()["mine"].code_digest()
 
 
@@ -92,7 +92,7 @@ def test_the_page_can_be_followed_to_the_letter(
     # The table of the last command, and that the workers, which share nothing with this process, knew the model.
     assert capsys.readouterr().out.count("casme2/") >= 9
     plan = Plan.load(Path("runs/mine/plan.json"))
-    assert plan.plugins == (ModelFile("mine.py", code),)
+    assert plan.model_files == (ModelFile("mine.py", code),)
     assert len(list(Path("runs/mine/ledger").glob("*.arrow"))) == len(plan.jobs) == 6
 
 
@@ -102,21 +102,21 @@ def test_a_file_is_one_of_the_models_of_a_plan(blob_store: Store, tmp_path: Path
     chosen = Experiment.model_validate(
         {"name": "t", "datasets": ["blobs"], "models": ["mine"], "plugins": str(path), "store": str(blob_store.root)}
     )
-    plan = make_plan(chosen, blob_store)
+    plan = make_plan(resolve(chosen, blob_store))
     assert {job.model for job in plan.jobs} == {"mine"}
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
-    assert Clerk(plan, tmp_path / "ledger").take(plan.jobs[0].id).plugins == (ModelFile(str(path), GOOD),)
+    assert Dispatcher(plan, tmp_path / "ledger").take(plan.jobs[0].id).model_files == (ModelFile(str(path), GOOD),)
 
 
 def test_an_output_folder_is_read_and_its_code_never_run(
     blob_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = make_plan(
-        Experiment.model_validate({"name": "t", "datasets": ["blobs"], "models": ["majority"]}), blob_store
+        resolve(Experiment.model_validate({"name": "t", "datasets": ["blobs"], "models": ["majority"]}), blob_store)
     )
     trap = ModelFile("mine.py", f"open({str(tmp_path / 'trap')!r}, 'w')")
-    foreign = replace(plan, plugins=(trap,), recipes={**plan.recipes, "mine": plan.recipes["majority"]})
+    foreign = replace(plan, model_files=(trap,), recipes={**plan.recipes, "mine": plan.recipes["majority"]})
     foreign.save(tmp_path / "plan.json")
     assert mer("track", "sync", tmp_path) == 2
     assert "unknown model mine (give the file that registers it with --models" in capsys.readouterr().err
@@ -132,8 +132,8 @@ def test_weights_that_a_training_function_keeps_to_itself_are_a_failure(blob_sto
     (tmp_path / "mine.py").write_text("from dataclasses import replace\n" + text)
     settings = {"name": "t", "datasets": "blobs", "models": "mine", "plugins": str(tmp_path / "mine.py")}
     for weights in (True, False):
-        plan = make_plan(Experiment.model_validate({**settings, "weights": weights}), blob_store)
-        run_here(Clerk(plan, tmp_path / "ledger"), plan.jobs[0])
+        plan = make_plan(resolve(Experiment.model_validate({**settings, "weights": weights}), blob_store))
+        run_here(Dispatcher(plan, tmp_path / "ledger"), plan.jobs[0])
         failures = Ledger(tmp_path / "ledger").failures()
         assert ["gives no weights" in reason for reason in failures.values()] == [True] * weights
 
@@ -191,13 +191,13 @@ def test_cards_and_complexity_of_a_file(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_a_worker_that_cannot_run_a_file_says_so() -> None:
     with pytest.raises(BadInput, match=r"mine.py, line 1, .*ModuleNotFoundError: No module named 'only_on_the_head'"):
-        plugins.use([ModelFile("mine.py", "import only_on_the_head\n")])
+        user_models.use([ModelFile("mine.py", "import only_on_the_head\n")])
 
 
 def test_a_worker_without_a_package_says_so(blob_store: Store, tmp_path: Path) -> None:
     chosen = Experiment.model_validate({"name": "t", "datasets": ["blobs"], "models": ["majority"]})
-    plan = make_plan(chosen, blob_store)
-    work = Clerk(plan, tmp_path / "ledger").take(plan.jobs[0].id)
+    plan = make_plan(resolve(chosen, blob_store))
+    work = Dispatcher(plan, tmp_path / "ledger").take(plan.jobs[0].id)
     with pytest.raises(BadInput, match=r"model packaged: is not known on .*install the package"):
         _find_model(replace(work, model="packaged"))
 
@@ -210,7 +210,7 @@ def package(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None
     monkeypatch.syspath_prepend(folder)
     points = EntryPoints([EntryPoint("mine", "my_package.models", "mer.models")])
     monkeypatch.setattr(model_plugins, "entry_points", lambda group: points.select(group=group))
-    registry._import_all.cache_clear()
+    registry.import_all.cache_clear()
     importlib.invalidate_caches()
 
 
@@ -220,7 +220,7 @@ def test_an_installed_package_brings_its_models(tmp_path: Path, monkeypatch: pyt
     card = head + "from .network import build\nINPUT" + rest.split("INPUT", 1)[1]
     package(tmp_path, monkeypatch, __init__="", models=card, network=network)
     digest = models()["mine"].code_digest()
-    monkeypatch.setattr(sources, "_source", lambda name, real=sources._source: real(name).replace("28 * 28", "784"))
+    (tmp_path / "my_package/network.py").write_text(network.replace("28 * 28", "784"))
     assert models()["mine"].code_digest() != digest  # the network's module counts, not only the card's
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from mer_data.problems import BadInput
-from orchestrator.machines import ray_cluster as runtime
+from mer_data.problems import BadInput, Problem
+from orchestrator.machines import code_version, ray_cluster, ray_internals
 from orchestrator.machines.ray_cluster import Cluster, dashboard
+from orchestrator.machines.resources import Resources
 
 MACHINES: list[dict[str, Any]] = [
     {"Alive": True, "Resources": {"CPU": 2.0}},
@@ -24,10 +25,10 @@ MACHINES: list[dict[str, Any]] = [
 @pytest.fixture
 def standing(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A cluster of three machines, one of them with a GPU, that this process can join; none of it is real."""
-    monkeypatch.setattr(runtime, "_started_cluster", lambda: "10.0.0.1:6379")
-    monkeypatch.setattr(runtime, "start", lambda cpus: True)
-    monkeypatch.setattr(runtime, "_ask_machines", lambda: [("one", {"torch": "1"}), ("two", {"torch": "1"})])
-    monkeypatch.setattr(runtime, "what_runs", lambda: {"torch": "1"})
+    monkeypatch.setattr(ray_cluster, "started_cluster", lambda: "10.0.0.1:6379")
+    monkeypatch.setattr(ray_cluster, "start", lambda cpus: True)
+    monkeypatch.setattr(ray_cluster, "ask_machines", lambda: [("one", {"torch": "1"}), ("two", {"torch": "1"})])
+    monkeypatch.setattr(code_version, "what_runs", lambda: {"torch": "1"})
     monkeypatch.setattr("ray.get", lambda answers: answers)
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 26.0, "GPU": 1.0})
     monkeypatch.setattr("ray.nodes", lambda: MACHINES)
@@ -37,7 +38,7 @@ def standing(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_cores_of_machines_without_a_gpu_are_counted(standing: pytest.MonkeyPatch) -> None:
     with Cluster() as cluster:
-        assert cluster.resources == runtime.Resources(26, 1.0, 18, machines=3)
+        assert cluster.resources == Resources(26, 1.0, 18, machines=3)
 
 
 def test_those_of_a_growing_cluster_are_counted_too(standing: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_those_of_a_growing_cluster_are_counted_too(standing: pytest.MonkeyPatch
         "  plain: {max_workers: 3, resources: {CPU: 32}}\n"
     )
     with Cluster() as cluster:
-        assert cluster.resources == runtime.Resources(128, 8.0, 96, machines=3)
+        assert cluster.resources == Resources(128, 8.0, 96, machines=3)
 
 
 def test_machines_that_have_not_joined_are_counted(standing: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -56,12 +57,12 @@ def test_machines_that_have_not_joined_are_counted(standing: pytest.MonkeyPatch,
     file = tmp_path / "ray_bootstrap_config.yaml"
     file.write_text("provider: {type: local, head_ip: a, worker_ips: [b, c, d, e]}\n")
     with Cluster() as cluster:
-        assert cluster.resources == runtime.Resources(26, 1.0, 18, machines=3, absent=2)
+        assert cluster.resources == Resources(26, 1.0, 18, machines=3, absent=2)
 
 
 def test_machines_are_asked_before_anybody_needs_the_answer(standing: pytest.MonkeyPatch) -> None:
     events = []
-    standing.setattr(runtime, "_ask_machines", lambda: events.append("asked") or [("one", {"torch": "1"})])
+    standing.setattr(ray_cluster, "ask_machines", lambda: events.append("asked") or [("one", {"torch": "1"})])
     standing.setattr("ray.get", lambda answers: events.append("waited") or answers)
     with Cluster() as cluster:
         assert events == ["asked"]
@@ -70,16 +71,16 @@ def test_machines_are_asked_before_anybody_needs_the_answer(standing: pytest.Mon
 
 
 def test_a_machine_with_another_library_is_refused(standing: pytest.MonkeyPatch) -> None:
-    standing.setattr(runtime, "_ask_machines", lambda: [("one", {"torch": "1"}), ("two", {"torch": "0.9"})])
+    standing.setattr(ray_cluster, "ask_machines", lambda: [("one", {"torch": "1"}), ("two", {"torch": "0.9"})])
     with Cluster() as cluster, pytest.raises(BadInput, match=r"machine two: runs torch 0\.9, here 1"):
         _ = cluster.resources
 
 
 def test_what_is_wrong_with_a_cluster_is_told_to_those_who_need_it(standing: pytest.MonkeyPatch) -> None:
     def refuse(cpus: int | None) -> bool:
-        raise BadInput(runtime.Problem("Ray cluster 10.0.0.1:6379", "does not take the token"))
+        raise BadInput(Problem("Ray cluster 10.0.0.1:6379", "does not take the token"))
 
-    standing.setattr(runtime, "start", refuse)
+    standing.setattr(ray_cluster, "start", refuse)
     with Cluster():
         pass
     with Cluster() as cluster, pytest.raises(BadInput, match="does not take the token"):
@@ -87,20 +88,20 @@ def test_what_is_wrong_with_a_cluster_is_told_to_those_who_need_it(standing: pyt
 
 
 def test_where_no_cluster_stands_none_is_started_before_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "_started_cluster", lambda: None)
-    monkeypatch.setattr(runtime, "start", lambda cpus: pytest.fail("a cluster was started"))
+    monkeypatch.setattr(ray_cluster, "started_cluster", lambda: None)
+    monkeypatch.setattr(ray_cluster, "start", lambda cpus: pytest.fail("a cluster was started"))
     with Cluster():
         pass
 
 
 def test_the_code_of_a_process_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = []
-    monkeypatch.setattr(runtime, "code_version", lambda: str(looked.append(1) or len(looked)))
-    runtime.what_runs.cache_clear()
+    monkeypatch.setattr(code_version, "code_version", lambda: str(looked.append(1) or len(looked)))
+    code_version.what_runs.cache_clear()
     try:
-        assert runtime.what_runs() == runtime.what_runs()
+        assert code_version.what_runs() == code_version.what_runs()
     finally:
-        runtime.what_runs.cache_clear()
+        code_version.what_runs.cache_clear()
     assert len(looked) == 1
 
 
@@ -128,13 +129,13 @@ def test_knocking_leaves_the_settings_as_they_were(before: str | None, settings:
     settings.delenv("RAY_AUTH_MODE", raising=False)
     if before:
         settings.setenv("RAY_AUTH_MODE", before)
-    assert runtime._knock("10.0.0.1:6379", "disabled") == "InvalidAuthToken: no"
+    assert ray_internals.knock("10.0.0.1:6379", "disabled") == "InvalidAuthToken: no"
     assert modes == ["disabled"]
     assert os.environ.get("RAY_AUTH_MODE") == before
 
 
 def test_what_a_c_library_writes_while_knocking_is_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
-    with runtime._silent():
+    with ray_internals.silent():
         os.write(2, b"a warning\n")
     os.write(2, b"an error\n")
     assert capfd.readouterr().err == "an error\n"

@@ -15,7 +15,7 @@ from mer_models.batches import Input
 from mer_models.reference import from_reference
 from mer_models.spec import FoldArrays, models
 from orchestrator.cli import commands as cli
-from orchestrator.output import weights as checkpoints
+from orchestrator.output import weights as of_folds
 
 
 def published(name: str, classes: int = 3) -> dict[str, torch.Tensor]:
@@ -64,19 +64,19 @@ def test_anything_else_is_refused_and_nothing_written(tmp_path: Path, what: str)
     elif what == "lists":
         torch.save({"a": [1, 2]}, path)
     with pytest.raises(BadInput, match=r"x\.pth"):
-        checkpoints.import_weights("ststnet", path, tmp_path / "o.safetensors")
+        of_folds.import_weights("ststnet", path, tmp_path / "o.safetensors")
     assert not (tmp_path / "o.safetensors").exists()
 
 
 def test_a_model_without_a_published_checkpoint_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no published checkpoint"):
-        checkpoints.import_weights("htnet_fixed", tmp_path / "x.pth", tmp_path / "o.safetensors")
+        of_folds.import_weights("htnet_fixed", tmp_path / "x.pth", tmp_path / "o.safetensors")
 
 
 def test_imported_weights_name_their_model_and_nothing_they_do_not_know(tmp_path: Path) -> None:
     torch.save(published("ststnet"), tmp_path / "006.pth")
-    checkpoints.import_weights("ststnet", tmp_path / "006.pth", tmp_path / "o.safetensors")
-    assert checkpoints.read_card(tmp_path / "o.safetensors") == checkpoints.Card("ststnet", None)
+    of_folds.import_weights("ststnet", tmp_path / "006.pth", tmp_path / "o.safetensors")
+    assert of_folds.read_card(tmp_path / "o.safetensors") == of_folds.Card("ststnet", None)
 
 
 @pytest.mark.parametrize("name", ["ststnet", "off_tanet", "htnet_fixed", "rcn_a", "dual_atme"])
@@ -86,11 +86,11 @@ def test_the_last_weights_come_back_from_disk_and_give_the_last_logits(tmp_path:
     arrays = FoldArrays(clips[0], np.arange(6) % 3, clips[1], 3, 3, keep_state=True)
     outcome = spec.fit(spec, arrays, replace(spec.recipe, epochs=2, batch_size=3), 0, "cpu")
     assert outcome.state is not None
-    checkpoints.write_weights(tmp_path / "x.safetensors", outcome.state, checkpoints.Card(name))
+    of_folds.write_weights(tmp_path / "x.safetensors", outcome.state, of_folds.Card(name))
 
     assert spec.build is not None
     network = spec.build(3).to(memory_format=torch.channels_last)
-    state = checkpoints.read_state(tmp_path / "x.safetensors")
+    state = of_folds.read_state(tmp_path / "x.safetensors")
     network.load_state_dict({key: torch.from_numpy(array) for key, array in state.items()})
     inputs = [Input(one, rows, "cpu") for one, rows in zip(spec.inputs, clips[1], strict=True)]
     np.testing.assert_array_equal(train.predict(network, inputs, 3).numpy(), outcome.logits[-1])
@@ -106,8 +106,8 @@ def test_weights_that_nobody_asked_for_are_not_copied() -> None:
 def test_the_same_weights_are_the_same_bytes(tmp_path: Path) -> None:
     state = {"b": np.arange(6.0).reshape(2, 3).T, "a": np.array(3)}
     for name in ("1", "2"):
-        checkpoints.write_weights(tmp_path / name, state, checkpoints.Card("ststnet"))
+        of_folds.write_weights(tmp_path / name, state, of_folds.Card("ststnet"))
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
-    back = checkpoints.read_state(tmp_path / "1")
+    back = of_folds.read_state(tmp_path / "1")
     assert back["a"].shape == ()
     np.testing.assert_array_equal(back["b"], state["b"])

@@ -24,7 +24,7 @@ from mer_data.synthetic import make_casme2
 from orchestrator.console import Console
 from orchestrator.machines.ray_cluster import Cluster
 from orchestrator.precompute.actors import Extractor, Made, SubjectWork, pieces
-from orchestrator.precompute.missing import Planner, precompute
+from orchestrator.precompute.missing import ShardFinder, precompute
 
 ONE_FLOW = ("flow_uvs_28", "flow_raw_28", "flow_raw_112", "flow_meb_64", "flow_picture_28", "flow_picture_60", "biwoof")
 
@@ -45,7 +45,7 @@ def store(twin: Path, tmp_path: Path) -> Store:
 
 def work(store: Store, names: Iterable[str]) -> SubjectWork:
     """What an actor gets for the first subject."""
-    return Planner(store, store.dataset("casme2")).plan([FEATURES[name] for name in names])[0]
+    return ShardFinder(store, store.dataset("casme2")).find([FEATURES[name] for name in names])[0]
 
 
 def written(store: Store, subject: SubjectWork) -> dict[str, bytes]:

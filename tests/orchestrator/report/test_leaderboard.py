@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from blobs import blob_clips, write_blobs
+from blobs import blob_clips, with_cohort, write_blobs
 from states import counts
 
 from mer_data.problems import BadInput
@@ -17,22 +17,26 @@ from orchestrator.console import Console
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.experiment.planner import make_plan
+from orchestrator.experiment.resolve import resolve
 from orchestrator.output.ledger import Ledger
 from orchestrator.report.leaderboard import board, score_document, status
 from orchestrator.report.predictions import score_cells
-from orchestrator.sweep.dispatcher import Clerk
+from orchestrator.report.tables import print_leaderboard, print_scores
+from orchestrator.sweep.dispatcher import Dispatcher
 
 Answer = Callable[[Plan, Job, str], str]  # the class that a made-up model predicts for a clip
 
 
 def plan_for(store: Store, **changes: object) -> Plan:
     return make_plan(
-        Experiment.model_validate({"name": "t", "datasets": ["blobs"], "models": ["majority"], **changes}), store
+        resolve(
+            Experiment.model_validate({"name": "t", "datasets": ["blobs"], "models": ["majority"], **changes}), store
+        )
     )
 
 
 def right(plan: Plan, job: Job, clip_id: str) -> str:
-    return plan.cohorts[job.dataset].label_of[clip_id]
+    return plan.datasets[job.dataset].cohort.label_of[clip_id]
 
 
 def negative(plan: Plan, job: Job, clip_id: str) -> str:
@@ -40,13 +44,13 @@ def negative(plan: Plan, job: Job, clip_id: str) -> str:
 
 
 def commit(plan: Plan, ledger: Ledger, answer: Answer, jobs: tuple[Job, ...] | None = None) -> None:
-    clerk = Clerk(plan, ledger.root)
+    dispatcher = Dispatcher(plan, ledger.root)
     for job in plan.jobs if jobs is None else jobs:
-        classes = plan.cohorts[job.dataset].classes
+        classes = plan.datasets[job.dataset].cohort.classes
         said = [classes.index(answer(plan, job, clip_id)) for clip_id in plan.fold(job).test_ids]
         epochs = tuple(plan.recipes[job.model].kept_epochs())
         logits = np.repeat(np.eye(len(classes), dtype=np.float32)[None, said], len(epochs), axis=0)
-        clerk.commit(job.id, Outcome(epochs, logits), 1.0, "cpu", {})
+        dispatcher.commit(job.id, Outcome(epochs, logits), 1.0, "cpu", {})
 
 
 def document(plan: Plan, ledger: Ledger, *, partial: bool = False, rule: str = "last") -> dict[str, object]:
@@ -76,7 +80,8 @@ def test_seeds_are_averaged_and_their_spread_is_told(blob_store: Store, ledger: 
     row = document(plan, ledger)["rows"][0]
     assert (row["seeds"], row["clips"], row["folds"], row["jobs_planned"]) == (2, 24, 6, 12)
     assert row["uar"] == pytest.approx((1 + 1 / 3) / 2)
-    assert row["uf1_seed_sd"] == pytest.approx((1 - 2 * row["uf1"] + 1) / 2**0.5)
+    assert row["uf1_seed_range"] == pytest.approx([2 * row["uf1"] - 1, 1])
+    assert row["uf1_seed_sd"] is None, "two seeds have a range; a deviation needs five"
     assert np.sum(row["confusion"]) == 48
 
 
@@ -115,7 +120,7 @@ def test_a_partial_table_says_what_it_lacks(
     table = score_document(plan, ledger, scored, "last")
     assert table["complete"] is False
     assert next((row["jobs_done"], row["jobs_planned"]) for row in table["rows"]) == (7, 12)
-    Console().leaderboard(board(scored, table))
+    print_leaderboard(board(scored, table), Console())
     printed = capsys.readouterr().out
     assert "NOT COMPLETE" in printed
     assert "majority 7/12" in printed
@@ -124,7 +129,7 @@ def test_a_partial_table_says_what_it_lacks(
 def test_an_empty_table_says_so(blob_store: Store, ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     plan = plan_for(blob_store)
     assert document(plan, ledger, partial=True)["rows"] == []
-    Console().leaderboard([])
+    print_leaderboard([], Console())
     assert "no fold is done yet" in capsys.readouterr().err
 
 
@@ -142,7 +147,7 @@ def test_a_scope_that_lacks_a_class_is_told(
     samm = next(row for row in table["rows"] if row["scope"] == "samm")
     assert samm["classes_scored"] == ["negative", "positive"]
     assert samm["uar"] == pytest.approx(1 / 2)
-    Console().scores(table)
+    print_scores(table, Console())
     assert "samm: no clips of surprise" in capsys.readouterr().out
 
 
@@ -154,7 +159,7 @@ def test_several_datasets_have_a_table_each(
     commit(plan, ledger, right)
     scored = score_cells(plan, ledger, partial=False)
     lines = board(scored, score_document(plan, ledger, scored, "last"))
-    Console().leaderboard(lines)
+    print_leaderboard(lines, Console())
     printed = capsys.readouterr().out
     assert "blobs: 6 subjects" in printed
     assert "more: 4 subjects" in printed
@@ -194,15 +199,15 @@ def test_damaged_results_are_set_aside_to_run_again(blob_store: Store, ledger: L
 def test_what_a_worker_is_told_does_not_depend_on_the_held_out_classes(blob_store: Store, tmp_path: Path) -> None:
     plan = plan_for(blob_store, models=["ststnet"])
     held_out = plan.jobs[0].held_out
-    cohort = plan.cohorts["blobs"]
+    cohort = plan.datasets["blobs"].cohort
     turned = {"negative": "positive", "positive": "surprise", "surprise": "negative"}
     pairs = zip(cohort.labels, cohort.subjects, strict=True)
     noise = replace(cohort, labels=tuple(turned[label] if who == held_out else label for label, who in pairs))
-    other = replace(plan, cohorts={"blobs": noise})
-    told = [pickle.dumps(Clerk(one, tmp_path).take(plan.jobs[0].id)) for one in (plan, other)]
+    other = with_cohort(plan, noise)
+    told = [pickle.dumps(Dispatcher(one, tmp_path).take(plan.jobs[0].id)) for one in (plan, other)]
     assert told[0] == told[1]
-    assert pickle.dumps(Clerk(other, tmp_path).take(plan.jobs[1].id)) != pickle.dumps(
-        Clerk(plan, tmp_path).take(plan.jobs[1].id)
+    assert pickle.dumps(Dispatcher(other, tmp_path).take(plan.jobs[1].id)) != pickle.dumps(
+        Dispatcher(plan, tmp_path).take(plan.jobs[1].id)
     )
 
 
@@ -213,7 +218,9 @@ def test_a_ledger_file_holds_clips_and_logits_only(blob_store: Store, ledger: Le
     commit(plan, ledger, right)
     table = read_table(ledger.root / f"{plan.jobs[0].id}.arrow", "")
     assert table.column_names == ["clip", "array", "checksum"]
-    assert not any(name.encode() in b"".join(table.schema.metadata.values()) for name in plan.cohorts["blobs"].classes)
+    assert not any(
+        name.encode() in b"".join(table.schema.metadata.values()) for name in plan.datasets["blobs"].cohort.classes
+    )
 
 
 def test_leaving_datasets_out_is_scored_per_dataset(blob_store: Store, ledger: Ledger) -> None:

@@ -7,27 +7,35 @@ import numpy as np
 import optuna
 import pytest
 from blobs import blob_clips, write_blobs
-from simulated import Stopped, course, experiment, learner, simulate
+from simulated import Stopped, histories, learner, plan_of, simulate
 
 from mer_data.storage.store import Store
 from mer_models.spec import Outcome
 from orchestrator.experiment.plan import Job, Plan
-from orchestrator.experiment.planner import make_plan
 from orchestrator.output.ledger import Ledger
-from orchestrator.output.search_history import final_jobs
 from orchestrator.report.leaderboard import score_document, status
 from orchestrator.report.predictions import score_cells
-from orchestrator.sweep.dispatcher import Clerk
+from orchestrator.search.sampler import METRIC
 
 pytestmark = pytest.mark.usefixtures("without_waiting_for_the_disk")
 
 
-@pytest.mark.parametrize(("sampler", "configurations"), [("tpe", 16), ("gp", 13)])
-def test_workers_order_and_kills_do_not_matter(tmp_path: Path, sampler: str, configurations: int) -> None:
-    """The samplers draw the first ten configurations at random, so there are more."""
+@pytest.fixture
+def small(tmp_path: Path) -> Store:
     store = Store(tmp_path / "store")
     write_blobs(store, "blobs", blob_clips(7, 6))
-    plan = make_plan(experiment(sampler=sampler, configurations=configurations, race=sampler == "tpe"), store)
+    return store
+
+
+def document(plan: Plan, out: Path) -> dict[str, object]:
+    ledger = Ledger(out / "ledger")
+    return score_document(plan, ledger, score_cells(plan, ledger, partial=False), "inner")
+
+
+@pytest.mark.parametrize(("sampler", "configurations"), [("tpe", 16), ("gp", 13)])
+def test_workers_order_and_kills_do_not_matter(small: Store, tmp_path: Path, sampler: str, configurations: int) -> None:
+    """The samplers draw the first ten configurations at random, so there are more."""
+    plan = plan_of(small, sampler=sampler, configurations=configurations, groups=2, race=sampler == "tpe")
     simulate(plan, tmp_path / "one")
     simulate(plan, tmp_path / "many", workers=7, order=1)
     for kill in (3, 1, 40, 1, 25):
@@ -36,126 +44,97 @@ def test_workers_order_and_kills_do_not_matter(tmp_path: Path, sampler: str, con
         except Stopped:
             continue
     simulate(plan, tmp_path / "killed", workers=2)
-    assert course(plan, tmp_path / "one") == course(plan, tmp_path / "many") == course(plan, tmp_path / "killed")
-    documents = [
-        score_document(plan, ledger, score_cells(plan, ledger, partial=False), "inner")
-        for ledger in (Ledger(tmp_path / name / "ledger") for name in ("one", "many", "killed"))
-    ]
-    assert documents[0] == documents[1] == documents[2]
+    names = ("one", "many", "killed")
+    first, *others = (histories(plan, tmp_path / name) for name in names)
+    assert all(other == first for other in others)
+    first_table, *tables = (document(plan, tmp_path / name) for name in names)
+    assert all(table == first_table for table in tables)
     assert simulate(plan, tmp_path / "killed") == 0
 
 
-def test_what_the_sampler_is_told_matters(tmp_path: Path) -> None:
-    """So that the tests of equal courses compare something that could differ."""
-    store = Store(tmp_path / "store")
-    write_blobs(store, "blobs", blob_clips(7, 6))
-    plan = make_plan(experiment(configurations=14, race=False), store)
+def test_what_the_sampler_is_told_matters(small: Store, tmp_path: Path) -> None:
+    """So that the tests of equal histories compare something that could differ."""
+    plan = plan_of(small, configurations=14, groups=2, race=False)
 
     def other(plan: Plan, job: Job) -> Outcome:
         return learner(plan, replace(job, random_state=job.random_state + 1))
 
     simulate(plan, tmp_path / "one")
     simulate(plan, tmp_path / "other", learn=other)
-    params = [[one.params for one in course(plan, tmp_path / name).configurations] for name in ("one", "other")]
-    assert params[0][:10] == params[1][:10]
-    assert params[0] != params[1]
+    tried = [
+        [known.params for known in histories(plan, tmp_path / name)[0].configurations] for name in ("one", "other")
+    ]
+    assert tried[0][:10] == tried[1][:10]
+    assert tried[0] != tried[1]
 
 
 def test_a_search_finds_what_is_good_and_trains_it_again(store: Store, tmp_path: Path) -> None:
-    plan = make_plan(experiment(configurations=12), store)
+    plan = plan_of(store, configurations=12)
     simulate(plan, tmp_path, workers=2)
-    found = course(plan, tmp_path)
-    assert found.configurations[0].params == {"lr": 1e-4, "batch_size": 16}, "the published recipe comes first"
-    assert found.chosen is not None
-    assert set(found.chosen) == set(plan.folds["blobs"])
-    learnt = [abs(np.log10(choice.params["lr"] / 0.01)) for choice in found.chosen.values()]
-    assert np.median(learnt) < 0.6 < abs(np.log10(1e-4 / 0.01))
-    assert np.mean([choice.epoch in (2, 3, 4) for choice in found.chosen.values()]) > 0.8
-    for job in found.finals(plan, plan.studies[0]):
-        whole = plan.folds["blobs"][job.held_out]
-        assert plan.fold(job) == whole
-        assert plan.recipe(job).kept_epochs() == [found.chosen[job.held_out].epoch]
-    row = score_document(
-        plan, Ledger(tmp_path / "ledger"), score_cells(plan, Ledger(tmp_path / "ledger"), partial=False), "inner"
-    )["rows"][0]
+    finals = []
+    for study, found in zip(plan.studies, histories(plan, tmp_path), strict=True):
+        assert found.configurations[0].params == {"lr": 1e-4, "batch_size": 16}, "the published recipe comes first"
+        assert found.chosen is not None
+        assert abs(np.log10(found.chosen.params["lr"] / 0.01)) < 0.7 < abs(np.log10(1e-4 / 0.01))
+        assert found.chosen.epoch in (2, 3, 4)
+        for job in found.finals(plan, study):
+            finals.append(job.held_out)
+            assert plan.fold(job) == plan.datasets["blobs"].folds[job.held_out]
+            assert plan.recipe(job).epochs == found.chosen.epoch
+    assert sorted(finals) == sorted(plan.datasets["blobs"].folds)
+    row = document(plan, tmp_path)["rows"][0]
     assert row["configuration"] == "best of 12"
-    assert row["search"]["configurations"]["proposed"] == 12
+    assert row["search"]["configurations"]["proposed"] == 4 * 12
+    assert row["search"]["groups"] == 4
     assert row["uf1"] > 0.8
 
 
-def test_answers_for_held_out_clips_decide_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
-    write_blobs(store, "blobs", blob_clips(7, 6))
-    plan = make_plan(experiment(configurations=14), store)
+def test_a_searchs_jobs_answer_for_nobody_who_is_held_out(store: Store, tmp_path: Path) -> None:
+    plan = plan_of(store, configurations=3)
+    asked: set[str] = set()
 
-    def poisoned(plan: Plan, job: Job) -> Outcome:
-        outcome, fold = learner(plan, job), plan.fold(job)
-        tested = [clip_id in plan.folds["blobs"][job.held_out].test_ids for clip_id in fold.test_ids]
-        logits = outcome.logits.copy()
-        logits[:, tested] = np.random.default_rng(job.random_state).normal(size=logits[:, tested].shape) * 9
-        return Outcome(outcome.epochs, logits)
+    def noting(plan: Plan, job: Job) -> Outcome:
+        if job.division is not None and job.held_out == "group-1":
+            asked.update(plan.fold(job).test_ids, plan.fold(job).train_ids)
+        return learner(plan, job)
 
-    simulate(plan, tmp_path / "plain")
-    simulate(plan, tmp_path / "poisoned", learn=poisoned)
-    assert course(plan, tmp_path / "plain") == course(plan, tmp_path / "poisoned")
+    simulate(plan, tmp_path, learn=noting)
+    cohort, hidden = plan.datasets["blobs"].cohort, plan.datasets["blobs"].groups["group-1"]
+    assert {cohort.subject_of[clip_id] for clip_id in asked} == set(cohort.subjects) - set(hidden)
 
 
-def test_the_held_out_subjects_classes_do_not_decide_for_it(store: Store, tmp_path: Path) -> None:
-    """With nothing shared between folds, noise in a subject's classes changes nothing of what is trained for it."""
-    plan = make_plan(experiment(configurations=6, sampler="random", race=False), store)
-    simulate(plan, tmp_path / "plain")
-    cohort, study = plan.cohorts["blobs"], plan.studies[0]
-    turned = {"negative": "positive", "positive": "surprise", "surprise": "negative"}
-    differ = 0
-    for held_out in ("casme2/sub00", "samm/003"):
-        pairs = zip(cohort.labels, cohort.subjects, strict=True)
-        labels = tuple(turned[label] if who == held_out else label for label, who in pairs)
-        other = replace(plan, cohorts={"blobs": replace(cohort, labels=labels)})
-        out = tmp_path / held_out.replace("/", "-")
-        # The learner answers by the true classes; that a held-out subject's classes are others must not show.
-        simulate(other, out, learn=lambda _, job: learner(plan, job))
-        before, after = course(plan, tmp_path / "plain").chosen, course(other, out).chosen
-        assert before is not None
-        assert after is not None
-        assert before[held_out] == after[held_out]
-        finals = [{job.held_out: job.id for job in final_jobs(one, study, before)} for one in (plan, other)]
-        assert finals[0][held_out] == finals[1][held_out]
-        differ += sum(before[name] != after[name] for name in before)
-    assert differ, "as a training subject elsewhere it counts"
-
-
-def test_racing_saves_folds_and_keeps_the_winner(store: Store, tmp_path: Path) -> None:
-    chosen = (experiment(configurations=12, sampler="random", race=race) for race in (True, False))
-    raced, whole = (make_plan(one, store) for one in chosen)
-    fewer, all_folds = simulate(raced, tmp_path / "raced"), simulate(whole, tmp_path / "whole")
-    assert all_folds == 12 * 16 + 16
-    assert fewer < 0.8 * all_folds
-    best = []
-    for plan, out in ((raced, tmp_path / "raced"), (whole, tmp_path / "whole")):
-        ended = [one for one in course(plan, out).configurations if one.state == "complete"]
-        best.append(max(ended, key=lambda one: one.inner_uf1 or 0))
+def test_racing_saves_trainings_and_keeps_the_winner(store: Store, tmp_path: Path) -> None:
+    raced, whole = (
+        plan_of(store, configurations=12, sampler="random", divisions=5, race=race) for race in (True, False)
+    )
+    fewer, everything = simulate(raced, tmp_path / "raced"), simulate(whole, tmp_path / "whole")
+    assert everything == 4 * 12 * 5 + 16
+    assert fewer < 0.85 * everything
+    best = [
+        [found.chosen and found.chosen.number for found in histories(plan, tmp_path / name)]
+        for plan, name in ((raced, "raced"), (whole, "whole"))
+    ]
     assert best[0] == best[1]
     counts = status(raced, Ledger(tmp_path / "raced/ledger"))["jobs"]
-    assert counts["avoided"] >= all_folds - fewer
+    assert counts["avoided"] >= everything - fewer
     assert counts["missing"] == counts["failed"] == 0
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
-def test_optuna_agrees_with_the_course(store: Store, tmp_path: Path, sampler: str) -> None:
-    plan = make_plan(experiment(sampler=sampler, configurations=5), store)
+def test_optuna_agrees_with_the_history(store: Store, tmp_path: Path, sampler: str) -> None:
+    plan = plan_of(store, sampler=sampler, configurations=5)
     simulate(plan, tmp_path)
-    loaded = optuna.load_study(study_name=plan.studies[0].name, storage=optuna_storage_of(tmp_path))
     names = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
-    configurations = course(plan, tmp_path).configurations
-    assert [(trial.params, trial.state.name) for trial in loaded.trials] == [
-        (one.params, names[one.state]) for one in configurations
-    ]
-    assert [trial.value for trial in loaded.trials if trial.state.name == "COMPLETE"] == [
-        one.inner_uf1 for one in configurations if one.state == "complete"
-    ]
-    for trial, one in zip(loaded.trials, configurations, strict=True):
-        assert sorted(trial.intermediate_values) == list(range(one.folds))
-        assert trial.intermediate_values[one.folds - 1] == one.inner_uf1
+    for study, found in zip(plan.studies, histories(plan, tmp_path), strict=True):
+        loaded = optuna.load_study(study_name=study.name, storage=optuna_storage_of(tmp_path))
+        assert loaded.metric_names == [METRIC]
+        assert [(trial.params, trial.state.name) for trial in loaded.trials] == [
+            (known.params, names[known.state]) for known in found.configurations
+        ]
+        for trial, known in zip(loaded.trials, found.configurations, strict=True):
+            assert trial.value == known.inner_uf1 or known.state != "complete"
+            assert sorted(trial.intermediate_values) == list(range(known.divisions))
+            assert trial.intermediate_values[known.divisions - 1] == known.inner_uf1
 
 
 def optuna_storage_of(out: Path) -> optuna.storages.BaseStorage:
@@ -163,40 +142,36 @@ def optuna_storage_of(out: Path) -> optuna.storages.BaseStorage:
     return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(out / "optuna.log")))
 
 
-def test_the_held_out_subjects_classes_do_not_reach_its_jobs(store: Store, tmp_path: Path) -> None:
-    plan = make_plan(experiment(), store)
-    cohort, study = plan.cohorts["blobs"], plan.studies[0]
-    turned = {"negative": "positive", "positive": "surprise", "surprise": "negative"}
-    for held_out in list(plan.folds["blobs"])[:4]:
-        pairs = zip(cohort.labels, cohort.subjects, strict=True)
-        noise = replace(cohort, labels=tuple(turned[label] if who == held_out else label for label, who in pairs))
-        other = replace(plan, cohorts={"blobs": noise})
-        for make in (Plan.search_job, Plan.final_job):
-            jobs = [make(one, study, study.recipe, held_out) for one in (plan, other)]
-            assert jobs[0] == jobs[1]
-            works = []
-            for one in (plan, other):
-                clerk = Clerk(one, tmp_path)
-                clerk.offer(jobs[0])
-                works.append(repr(clerk.take(jobs[0].id)))
-            assert works[0] == works[1]
+def test_naive_and_corrected_scores_are_of_configurations_that_were_fixed_beforehand(
+    store: Store, tmp_path: Path
+) -> None:
+    """What survived a race, or was proposed for what others had scored, was chosen by the subjects it is scored on."""
+    told = {}
+    for name, search in {
+        "fixed": {"sampler": "random", "configurations": 12, "race": False},
+        "few": {"sampler": "tpe", "configurations": 6, "race": False},
+        "raced": {"sampler": "random", "configurations": 12},
+        "proposed": {"sampler": "tpe", "configurations": 12, "race": False},
+    }.items():
+        plan = plan_of(store, **search)
+        simulate(plan, tmp_path / name)
+        told[name] = document(plan, tmp_path / name)["rows"][0]["search"]
+    for name in ("fixed", "few"):
+        assert told[name]["unavailable"] == ""
+        assert told[name]["naive"]["uf1"] > 0.7
+        assert told[name]["bbc"]["uf1"] <= told[name]["naive"]["uf1"] + 0.02
+    assert told["raced"]["naive"] is told["raced"]["bbc"] is told["proposed"]["naive"] is None
+    assert told["raced"]["unavailable"].endswith("`race: false`")
+    assert told["proposed"]["unavailable"].endswith("`sampler: random`")
 
 
-def test_guessing_stays_at_chance_unless_an_oracle_chooses(store: Store, tmp_path: Path) -> None:
-    """The canary of the habit: many epochs and configurations lift only the rules that look at the test side."""
-
-    def guess(plan: Plan, job: Job) -> Outcome:
-        epochs = tuple(plan.recipe(job).kept_epochs())
-        draw = np.random.default_rng([job.random_state, round(1e9 * plan.recipe(job).lr), job.inner])
-        return Outcome(epochs, draw.normal(size=(len(epochs), len(plan.fold(job).test_ids), 3)).astype(np.float32))
-
-    plan = make_plan(experiment(configurations=10, sampler="random", race=False), store)
-    simulate(plan, tmp_path, learn=guess)
+def test_an_oracle_of_a_searched_model_bounds_its_result(store: Store, tmp_path: Path) -> None:
+    """It chooses among the epochs of the trainings that make the result, whose last one the result is."""
+    plan = plan_of(store, configurations=4)
+    simulate(plan, tmp_path)
     ledger = Ledger(tmp_path / "ledger")
-    scored = score_cells(plan, ledger, partial=False)
-    scores = {rule: score_document(plan, ledger, scored, rule)["rows"][0] for rule in scored[0].predicted}
-    low, high = scores["inner"]["uf1_interval"]
-    assert low < 1 / 3 < high
-    assert scores["inner"]["uf1"] < 0.45
-    assert abs(scores["inner"]["search"]["bbc"]["uf1"] - 1 / 3) < 0.06
-    assert scores["oracle-subject"]["uf1"] > 0.6
+    (cell,) = score_cells(plan, ledger, partial=False)
+    assert cell.several_epochs
+    scores = {rule: score_document(plan, ledger, [cell], rule)["rows"][0] for rule in cell.predicted}
+    assert scores["oracle-epoch"]["uf1"] >= scores["inner"]["uf1"]
+    assert scores["oracle-subject"]["accuracy"] >= scores["inner"]["accuracy"]

@@ -8,13 +8,14 @@ from orchestrator.console import Console
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
-from orchestrator.machines.ray_cluster import Resources
+from orchestrator.experiment.resolve import resolve
+from orchestrator.machines.resources import Resources
 from orchestrator.sweep.estimate import training_seconds, warn_if_long
 
 
 def plan(store: Store, **changes: object) -> Plan:
     keys = {"name": "t", "datasets": ["blobs"], "models": ["majority", "htnet"], **changes}
-    return make_plan(Experiment.model_validate(keys), store)
+    return make_plan(resolve(Experiment.model_validate(keys), store))
 
 
 @pytest.fixture

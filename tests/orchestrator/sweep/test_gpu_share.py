@@ -14,6 +14,7 @@ from orchestrator.console import Console
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
+from orchestrator.experiment.resolve import resolve
 from orchestrator.sweep.gpu_share import Ask, Measured, Probe, Shares, measure_shares, random_fold
 
 GIB = 1 << 30
@@ -21,7 +22,7 @@ GIB = 1 << 30
 
 def plan(store: Store, **changes: object) -> Plan:
     keys = {"name": "t", "datasets": ["blobs"], "models": ["majority", "ststnet"], **changes}
-    return make_plan(Experiment.model_validate(keys), store)
+    return make_plan(resolve(Experiment.model_validate(keys), store))
 
 
 def answering(answer: Callable[[Probe], Measured | None]) -> tuple[Ask, list[Probe]]:
@@ -59,7 +60,7 @@ def test_only_models_that_may_use_a_gpu_are_measured_and_in_a_fold_of_full_size(
     shares = measure_shares(whole, tmp_path, Console(), ask, "T4")
     assert shares_of(whole, shares) == {"majority": 0.0, "ststnet": 0.25}
     (probe,) = asked
-    folds = whole.folds["blobs"].values()
+    folds = whole.datasets["blobs"].folds.values()
     assert probe.model == "ststnet"
     assert probe.recipe == replace(models()["ststnet"].recipe, epochs=1, keep_every=1)
     assert probe.trained == max(len(fold.train_ids) for fold in folds)
@@ -105,7 +106,7 @@ def test_a_search_takes_the_share_of_the_next_larger_batch(blob_store: Store, tm
     shares = measure_shares(searched, tmp_path, Console(), ask, "T4")
     assert sorted(probe.recipe.batch_size for probe in asked) == [8, 64]
     (study,) = searched.studies
-    held_out = next(iter(searched.folds["blobs"]))
+    held_out = next(iter(searched.datasets["blobs"].folds))
     by_batch = {
         size: shares(searched.final_job(study, replace(study.recipe, batch_size=size), held_out))
         for size in (8, 16, 64, 65)

@@ -18,13 +18,15 @@ from orchestrator.console import Advance, Console
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.experiment.planner import make_plan
-from orchestrator.machines.ray_cluster import Resources, unlike
+from orchestrator.experiment.resolve import resolve
+from orchestrator.machines.code_version import unlike
+from orchestrator.machines.resources import Resources
 from orchestrator.output.ledger import Ledger
 from orchestrator.sweep import tune_run as sweep
-from orchestrator.sweep.dispatcher import TRIES, Clerk
-from orchestrator.sweep.lost_workers import told_in_words
+from orchestrator.sweep.dispatcher import TRIES, Dispatcher
+from orchestrator.sweep.queue import JobQueue, Listed
 from orchestrator.sweep.trial import FoldTrainable, Unfit
-from orchestrator.sweep.tune_run import Listed, _Queue, _use_gpus
+from orchestrator.sweep.tune_run import told_in_words, use_gpus
 
 OTHER = Problem("machine late", "runs torch 1, here 2", "bring it")
 
@@ -38,22 +40,22 @@ def _no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def plan(blob_store: Store) -> Plan:
     chosen = {"name": "t", "datasets": ["blobs"], "models": ["chance", "ststnet"], "seeds": list(range(4))}
-    return make_plan(Experiment.model_validate(chosen), blob_store)
+    return make_plan(resolve(Experiment.model_validate(chosen), blob_store))
 
 
-def as_actor(clerk: Clerk) -> Any:
+def as_actor(dispatcher: Dispatcher) -> Any:
     names = ("offer", "take", "commit", "fail", "refuse", "trouble")
-    return SimpleNamespace(**{name: SimpleNamespace(remote=getattr(clerk, name)) for name in names})
+    return SimpleNamespace(**{name: SimpleNamespace(remote=getattr(dispatcher, name)) for name in names})
 
 
-def queue_of(plan: Plan, root: Path, have: Resources, model: str, **keys: Any) -> _Queue:
+def queue_of(plan: Plan, root: Path, have: Resources, model: str, **keys: Any) -> JobQueue:
     jobs = [job for job in plan.jobs if job.model == model]
-    clerk = as_actor(Clerk(plan, root / "ledger"))
+    dispatcher = as_actor(Dispatcher(plan, root / "ledger"))
     progress = Advance("folds", len(jobs), "folds", None)
-    return _Queue([Listed(jobs)], clerk, Ledger(root / "ledger"), progress, have, retries=0, **keys)
+    return JobQueue([Listed(jobs)], dispatcher, Ledger(root / "ledger"), progress, have, retries=0, **keys)
 
 
-def given(queue: _Queue) -> Iterator[tuple[str, float]]:
+def given(queue: JobQueue) -> Iterator[tuple[str, float]]:
     """The trials a queue gives out at a time, each with its share of a GPU."""
     for number in itertools.count():
         suggested = queue.suggest(str(number))
@@ -97,10 +99,10 @@ def test_large_networks_stay_on_gpus(plan: Plan, tmp_path: Path) -> None:
 def test_gpus_of_the_drivers_machine_decide_nothing(plan: Plan, monkeypatch: pytest.MonkeyPatch, here: bool) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: here)
     monkeypatch.setattr("torch.cuda.device_count", lambda: int(here))
-    assert _use_gpus(plan, Resources(4, 1.0))
-    assert not _use_gpus(plan, Resources(4, 0.0))
-    assert _use_gpus(replace(plan, device="both"), Resources(4, 1.0, 2))
-    assert not _use_gpus(replace(plan, device="both"), Resources(4, 0.0, 4))
+    assert use_gpus(plan, Resources(4, 1.0))
+    assert not use_gpus(plan, Resources(4, 0.0))
+    assert use_gpus(replace(plan, device="both"), Resources(4, 1.0, 2))
+    assert not use_gpus(replace(plan, device="both"), Resources(4, 0.0, 4))
 
 
 @pytest.mark.parametrize("assigned", [[], ["0"]])
@@ -121,13 +123,13 @@ def test_a_gpu_that_pytorch_cannot_use_is_told(plan: Plan, tmp_path: Path, monke
     """A driver that is too old, or PyTorch's build for processors: Ray counts the GPU all the same."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("ray.get_gpu_ids", lambda: ["0"])
-    clerk = Clerk(plan, tmp_path / "ledger")
+    dispatcher = Dispatcher(plan, tmp_path / "ledger")
     for _ in range(TRIES):
         worker = object.__new__(FoldTrainable)
-        worker.setup({"job": plan.jobs[0].id}, clerk=as_actor(clerk))
+        worker.setup({"job": plan.jobs[0].id}, dispatcher=as_actor(dispatcher))
         with pytest.raises(RuntimeError, match="has a GPU that PyTorch"):
             worker.step()
-    assert "set device: cpu" in str(clerk.trouble())
+    assert "set device: cpu" in str(dispatcher.trouble())
 
 
 class DiedError(ActorDiedError):
@@ -183,7 +185,7 @@ def test_a_worker_looks_once_whether_it_runs_what_the_driver_runs(monkeypatch: p
 
 
 def test_machines_that_join_later_get_folds_too(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "_SECONDS_BETWEEN_COUNTS", 0.0)
+    monkeypatch.setattr("orchestrator.sweep.queue.SECONDS_BETWEEN_COUNTS", 0.0)
     cluster = [Resources(1, 0.0, 1, machines=1, absent=1)]
     queue = queue_of(plan, tmp_path, cluster[0], "ststnet", gpu=False, recount=lambda: cluster[-1])
     before = len(list(given(queue)))
@@ -198,7 +200,7 @@ def test_machines_that_join_later_get_folds_too(plan: Plan, tmp_path: Path, monk
 
 def test_a_lost_gpu_is_still_counted(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another machine may join while the one with the GPU is away."""
-    monkeypatch.setattr(sweep, "_SECONDS_BETWEEN_COUNTS", 0.0)
+    monkeypatch.setattr("orchestrator.sweep.queue.SECONDS_BETWEEN_COUNTS", 0.0)
     queue = queue_of(
         plan, tmp_path, Resources(2, 1.0), "ststnet", gpu=True, recount=lambda: Resources(8, 0.0, 8, machines=1)
     )
@@ -212,13 +214,13 @@ def test_folds_of_equal_shares_follow_each_other(plan: Plan, tmp_path: Path, mon
     measured = {"chance": 1 / 4, "ststnet": 1 / 8}
     ran: list[float] = []
 
-    def tune(queue: _Queue, *_: Any) -> None:
+    def tune(queue: JobQueue, *_: Any) -> None:
         ran.extend(share for _, share in given(queue))
         queue.over = True
 
-    actor = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *of: as_actor(Clerk(*of))))
+    actor = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *of: as_actor(Dispatcher(*of))))
     monkeypatch.setattr("ray.remote", lambda of: actor)
-    monkeypatch.setattr("ray.kill", lambda clerk: None)
+    monkeypatch.setattr("ray.kill", lambda dispatcher: None)
     monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "0" * 56))
     monkeypatch.setattr(sweep, "dashboard", lambda: None)
     monkeypatch.setattr(sweep, "measure_shares", lambda *_: lambda job: measured[job.model])
@@ -230,12 +232,12 @@ def test_folds_of_equal_shares_follow_each_other(plan: Plan, tmp_path: Path, mon
 
 
 def test_a_machine_with_other_code_trains_nothing_and_others_do(plan: Plan, tmp_path: Path) -> None:
-    job, clerk = plan.jobs[0], Clerk(plan, tmp_path / "ledger")
+    job, dispatcher = plan.jobs[0], Dispatcher(plan, tmp_path / "ledger")
     for _ in range(TRIES - 1):
-        refused(clerk, job)
-    assert clerk.trouble() is None
+        refused(dispatcher, job)
+    assert dispatcher.trouble() is None
     assert Ledger(tmp_path / "ledger").ids() == set()
-    workers.run_here(clerk, job)
+    workers.run_here(dispatcher, job)
     assert Ledger(tmp_path / "ledger").ids() == {job.id}
 
 
@@ -245,7 +247,7 @@ def test_a_sweep_ends_when_a_fold_finds_no_other_machine(plan: Plan, tmp_path: P
     assert suggested is not None
     job = plan.job[suggested["job"]]
     for _ in range(TRIES):
-        refused(queue._clerk, job)
+        refused(queue._dispatcher, job)
     queue.on_trial_complete("a", None, error=True)
     assert queue.trouble == str(OTHER)
     assert queue.suggest("b") == "FINISHED"
@@ -253,10 +255,10 @@ def test_a_sweep_ends_when_a_fold_finds_no_other_machine(plan: Plan, tmp_path: P
     assert "machine late: runs torch 1, here 2" in Ledger(tmp_path / "ledger").failures()[job.id]
 
 
-def refused(clerk: Any, job: Job) -> None:
+def refused(dispatcher: Any, job: Job) -> None:
     """What a worker on a machine with other code does with a fold."""
     worker = object.__new__(FoldTrainable)
-    worker._clerk = as_actor(clerk) if isinstance(clerk, Clerk) else clerk
+    worker._dispatcher = as_actor(dispatcher) if isinstance(dispatcher, Dispatcher) else dispatcher
     worker._job_id, worker._device, worker._unfit = job.id, "cpu", OTHER
     with pytest.raises(RuntimeError, match="machine late"):
         worker.step()

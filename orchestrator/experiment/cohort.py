@@ -1,0 +1,103 @@
+"""The clips of a dataset that take part in an experiment, with their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from mer_data import composites, labels, schema
+from mer_data.hashing import digest
+from mer_data.problems import BadInput, Problem, raise_all
+from mer_data.schema import Clip
+from mer_data.storage.store import Store
+from orchestrator.experiment.config import DatasetChoice
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The clips of a dataset that take part in an experiment, with their classes.
+
+    Attributes
+    ----------
+    dataset
+        Name in the store, or of a union.
+    members
+        The datasets of the store that hold its clips.
+    scheme
+        Name of the class scheme, or of the published clip list.
+    classes
+        Class names in the order of the confusion matrix.
+    clip_ids, labels, subjects
+        Per clip: its id, its class name, its qualified subject.
+    left_out
+        How many clips of the members do not take part.
+    missing
+        Clips of the published list that the store lacks: the cohort is incomplete then.
+    """
+
+    dataset: str
+    members: tuple[str, ...]
+    scheme: str
+    classes: tuple[str, ...]
+    clip_ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    subjects: tuple[str, ...]
+    left_out: int
+    missing: tuple[str, ...] = ()
+
+    @cached_property
+    def label_of(self) -> Mapping[str, str]:
+        """Class name by clip id."""
+        return dict(zip(self.clip_ids, self.labels, strict=True))
+
+    @cached_property
+    def checksum(self) -> str:
+        """Of the clips and their classes: results are comparable only if it is equal."""
+        return digest(sorted(self.label_of.items()))[:12]
+
+    @cached_property
+    def subject_of(self) -> Mapping[str, str]:
+        """Subject by clip id."""
+        return dict(zip(self.clip_ids, self.subjects, strict=True))
+
+
+def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort]:
+    """The clips that take part, and their cohort.
+
+    Raises
+    ------
+    BadInput
+        If a dataset, the scheme or the list is unknown, the same people are in it twice, no clips are left, or all are
+        of one subject.
+    """
+    where = f"dataset {choice.name}"
+    everything = [clip for member in choice.members for clip in store.dataset(member).clips]
+    composites.refuse_same_people(everything, where)
+    raise_all(schema.find_problems(everything, where) if choice.union else ())
+    scheme = labels.scheme(choice.classes, everything, where)
+    missing: tuple[str, ...] = ()
+    if choice.clip_list:
+        selection = composites.select(choice.clip_list, everything, where)
+        labelled, missing = list(selection.labelled), selection.missing
+        if not {label for _, label in labelled} <= set(scheme.classes):
+            raise BadInput(Problem(where, f"the classes of {choice.clip_list} are not those of {scheme.name}"))
+    else:
+        labelled = [(clip, label) for clip in everything if (label := scheme.label(clip)) is not None]
+    clips = [clip for clip, _ in labelled]
+    if len({clip.subject for clip in clips}) < 2:
+        emotions = ", ".join(sorted({clip.emotion for clip in everything}))
+        what = f"class scheme {scheme.name} takes {len(clips)} of {len(everything)} clips, of less than two subjects"
+        raise BadInput(Problem(where, what, f"its emotions are: {emotions}"))
+    cohort = Cohort(
+        dataset=choice.name,
+        members=tuple(choice.members),
+        scheme=choice.clip_list or scheme.name,
+        classes=scheme.classes,
+        clip_ids=tuple(clip.id for clip in clips),
+        labels=tuple(label for _, label in labelled),
+        subjects=tuple(clip.subject for clip in clips),
+        left_out=len(everything) - len(clips),
+        missing=missing,
+    )
+    return clips, cohort

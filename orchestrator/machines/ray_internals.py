@@ -1,0 +1,58 @@
+"""What we ask of Ray beside its public interface: all of it, so that tests show what an update of Ray changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def send_token() -> None:
+    """Let this process send its token, although it has imported Ray already; Ray does this for clusters it starts."""
+    from ray._private.authentication.authentication_token_setup import _enable_token_auth
+
+    _enable_token_auth()
+
+
+def dashboard_address() -> str:
+    """``HOST:PORT`` of the running cluster's dashboard; empty if it has none."""
+    from ray._private.worker import get_dashboard_url
+
+    return get_dashboard_url() or ""
+
+
+def knock(address: str, mode: str) -> str:
+    """What a cluster answers to one who has no token (mode ``disabled``), or to us; nothing if it lets them in."""
+    import ray
+    from ray._raylet import AuthenticationTokenLoader, Config, GcsClient  # type: ignore[attr-defined]
+
+    before = os.environ.get("RAY_AUTH_MODE")
+    try:
+        if mode == "token" and not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+            return "InvalidAuthToken: there is none"  # Ray would end this process
+        os.environ["RAY_AUTH_MODE"] = mode
+        Config.initialize("")  # Ray reads its settings once; this reads them anew
+        with silent():
+            GcsClient(address=address)
+    except (ray.exceptions.RayError, ray.exceptions.RpcError, RuntimeError, ValueError, ConnectionError) as error:
+        return str(error)
+    finally:
+        if before is None:
+            os.environ.pop("RAY_AUTH_MODE", None)
+        else:
+            os.environ["RAY_AUTH_MODE"] = before
+        Config.initialize("")
+    return ""
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Keep what a C library writes from the terminal: being turned away here is no news for the user."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

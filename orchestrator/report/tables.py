@@ -1,0 +1,147 @@
+"""The tables that a person reads in a terminal: the leaderboard of a run, and every row of ``mer score``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.console import Console
+from orchestrator.report.leaderboard import FEW_SEEDS, HEADLINES
+
+FEW_SUBJECTS = 10
+_CHOSEN = {"last": "last epoch", "inner": "chosen on inner subjects"}
+_HELD_OUT = {
+    "loso": "{} subjects held out in turn, {}, pooled",
+    "lodo": "{} datasets held out in turn, {}, pooled",
+    "hde": "{} runs from one dataset to another, {}, mean of the runs",
+}
+Row = Mapping[str, Any]
+
+
+def print_leaderboard(lines: Sequence[Row], console: Console) -> None:
+    """The headline tables of an experiment, one per dataset, from :func:`orchestrator.report.leaderboard.board`."""
+    if not lines:
+        console.warn("no fold is done yet, so there is no leaderboard")
+        return
+    for dataset, rows in _by_dataset(lines).items():
+        _print_board(dataset, rows, console)
+        _print_searches([row for row in rows if row["search"]], console)
+        _print_absent_classes(rows, console)
+    _print_captions(lines, console)
+    console.note(
+        "subject, epoch: ORACLES, not results: the UF1 that choosing the best epoch on\n"
+        "the test subjects (per subject; one for all) would have shown.",
+        dim=True,
+    )
+
+
+def _print_captions(rows: Sequence[Row], console: Console) -> None:
+    """What the intervals and spreads of a table mean, and who may have seen its subjects."""
+    people = [row["subjects"] for row in rows if row["scope"] in HEADLINES]
+    many = f"{min(people)}" if min(people) == max(people) else f"{min(people)} to {max(people)}"
+    told = [f"95 %: of the UF1 if other subjects were drawn ({many} here); another training differs too."]
+    if min(people) < FEW_SUBJECTS:
+        told.append(f"With {min(people)} subjects it is a rough guess: few people say little of others.")
+    seeds = {row["seeds"] for row in rows}
+    if 1 in seeds:
+        told.append("1 seed: the spread between trainings is unknown.")
+    if any(1 < count < FEW_SEEDS for count in seeds):
+        told.append("(a-b): the lowest and the highest of the seeds.")
+    if not all(row["searched"] for row in rows):
+        told.append("Recipes as published or as given; their authors may have chosen them on these very subjects.")
+    console.note("\n".join(told), dim=True)
+
+
+def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
+    changed = list(dict.fromkeys(row["configuration"] for row in rows if row["configuration"] != "recipe"))
+    cells = []
+    for row in rows:
+        mark = f" [{changed.index(row['configuration']) + 1}]" if row["configuration"] in changed else ""
+        lack = "" if row["complete"] else f" {row['jobs_done']}/{row['jobs_planned']}"
+        oracle = ("-" if score is None else f"{score['uf1']:.4f}" for score in row["oracle"].values())
+        cells.append((f"{row['model']}{mark}{lack}", *_scores(row), *oracle))
+    first = rows[0]
+    seeds = f", mean of {first['seeds']} seeds" if first["seeds"] > 1 else ""
+    how = _HELD_OUT[first["protocol"]].format(first["folds"], _CHOSEN[first["rule"]])
+    whole = "" if all(row["complete"] for row in rows) else "NOT COMPLETE, "
+    if first["missing_clips"]:
+        whole += f"{first['missing_clips']} CLIPS MISSING, "
+    header = ("model", "UF1", "95 %", "UAR", "acc.", "subject", "epoch")
+    console.table(f"{dataset}: {whole}{how}{seeds}", header, cells)
+    for number, configuration in enumerate(changed, 1):
+        searched = any(row["searched"] for row in rows if row["configuration"] == configuration)
+        told = configuration if searched else f"the published recipe with {configuration}"
+        console.note(f"[{number}] {told}")
+
+
+def _print_searches(rows: Sequence[Row], console: Console) -> None:
+    """What the searches tried, and their three scores side by side."""
+    tried = [row for row in rows if row["search"]["configurations"]["proposed"] > 1]
+    if not tried:
+        return
+    header = ("search", "nested", "95 %", "BBC", "95 %", "naive", "95 %")
+    cells = []
+    for row in tried:
+        estimates = (row, row["search"]["bbc"], row["search"]["naive"])
+        cells.append((row["model"], *(part for estimate in estimates for part in _interval(estimate))))
+    console.table("UF1 of the searches", header, cells)
+    for row in tried:
+        found = row["search"]
+        counts, grid = found["configurations"], found["trainings"] + found["avoided"]
+        console.note(
+            f"{row['model']}: {counts['proposed']} configurations in {found['groups']} groups, {counts['pruned']} "
+            f"stopped as worse, {counts['failed']} failed; {found['trainings']} of {grid} trainings"
+        )
+    for why_not in dict.fromkeys(row["search"]["unavailable"] for row in tried if row["search"]["unavailable"]):
+        console.note(f"no BBC, naive: {why_not}.")
+    console.note(
+        "nested: chosen for each group of subjects without looking at any of them, then trained on\n"
+        "everybody but one, for as many epochs as were best with fewer people; the result.\n"
+        "BBC: the best configuration's score, corrected for having been chosen by it.\n"
+        "naive: that score as it is; NOT a result.",
+        dim=True,
+    )
+
+
+def print_scores(document: Mapping[str, Any], console: Console) -> None:
+    """The tables of ``mer score``, one per dataset: every row, over all clips and per source dataset."""
+    oracle = ", an ORACLE: it looks at the test subjects" if document["oracle"] else ""
+    lack = "" if document["complete"] else "; NOT COMPLETE, folds are missing"
+    header = ("model", "scope", "clips", "folds", "UF1", "95 %", "UAR", "acc.")
+    for dataset, rows in _by_dataset(document["rows"]).items():
+        cells = [(row["model"], row["scope"], str(row["clips"]), str(row["folds"]), *_scores(row)) for row in rows]
+        console.table(f"{dataset}, rule {document['rule']}{oracle}{lack}", header, cells)
+        _print_absent_classes(rows, console)
+    if document["rows"]:
+        _print_captions(document["rows"], console)
+
+
+def _print_absent_classes(rows: Sequence[Row], console: Console) -> None:
+    """Say which scopes lack a class: their scores are means over fewer classes."""
+    for scope in dict.fromkeys(row["scope"] for row in rows):
+        row = next(row for row in rows if row["scope"] == scope)
+        absent = [name for name in row["classes"] if name not in row["classes_scored"]]
+        if absent:
+            console.note(f"{scope}: no clips of {', '.join(absent)}; scores are means over the other classes")
+
+
+def _by_dataset(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    return {name: [row for row in rows if row["dataset"] == name] for name in dict.fromkeys(r["dataset"] for r in rows)}
+
+
+def _interval(estimate: Row | None) -> tuple[str, str]:
+    if estimate is None:
+        return "-", "-"
+    ends = estimate["uf1_interval"]
+    return f"{estimate['uf1']:.4f}", "-" if ends is None else f"{ends[0]:.2f}-{ends[1]:.2f}"
+
+
+def _scores(row: Row) -> tuple[str, str, str, str]:
+    """UF1, its interval, UAR and accuracy, as every table writes them."""
+    uf1, between = _interval(row)
+    if row["uf1_seed_sd"] is not None:
+        uf1 += f" ±{row['uf1_seed_sd']:.3f}"
+    elif row["uf1_seed_range"] is not None:
+        low, high = row["uf1_seed_range"]
+        uf1 += f" ({low:.3f}-{high:.3f})"
+    return uf1, between, f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"
