@@ -134,7 +134,7 @@ def predict(
     names = _class_names(chosen, classes)
     assigned = _assign(chosen, clips, trained_subjects, console)
     with Cluster() as cluster:
-        precompute(store, {dataset: sorted({one.feature for one in chosen.spec.inputs})}, cluster, console)
+        precompute(store, {dataset: sorted({taken.feature for taken in chosen.spec.inputs})}, cluster, console)
     _compare_features(chosen, store, dataset, console)
     logits: defaultdict[str, list[npt.NDArray[np.float32]]] = defaultdict(list)
     for index, card in enumerate(chosen.cards):
@@ -185,7 +185,7 @@ def _open_weights(place: Path, store: Store, dataset: str, console: Console) -> 
         return _Weights(place, tuple(files), tuple(cards), replace(spec, inputs=trained_on.inputs))
     inputs = choose_inputs(spec, store, DatasetChoice(name=dataset)) or spec.inputs
     if inputs != spec.inputs:
-        eats = ", ".join(one.feature for one in inputs)
+        eats = ", ".join(taken.feature for taken in inputs)
         console.warn(f"{dataset}: {name} runs on {eats}, since its own input cannot be made there")
     return _Weights(place, tuple(files), tuple(cards), replace(spec, inputs=inputs))
 
@@ -204,15 +204,15 @@ def _difference(first: Card, other: Card) -> str:
     """What makes two files no folds of one run, in words; empty if nothing does."""
     if other.model != first.model:
         return f"is of another model, {other.model},"
-    one, two = first.trained_on, other.trained_on
-    if one is None or two is None:
+    known, others = first.trained_on, other.trained_on
+    if known is None or others is None:
         return "" if other is first else "is another file of imported weights"
     # Not the recipe: a search chooses one for each fold.
     for name in ("dataset", "seed", "code", "classes", "inputs", "feature_keys"):
-        if getattr(one, name) != getattr(two, name):
+        if getattr(known, name) != getattr(others, name):
             return f"has another {name.replace('_', ' ')}"
-    same = one.held_out == two.held_out and one.job != two.job
-    return f"holds {two.held_out} out too, but is of another recipe or other clips" if same else ""
+    same = known.held_out == others.held_out and known.job != others.job
+    return f"holds {others.held_out} out too, but is of another recipe or other clips" if same else ""
 
 
 def _class_names(chosen: _Weights, told: Sequence[str]) -> tuple[str, ...]:
@@ -239,7 +239,7 @@ def _assign(
     """By subject the folds that predict its clips, and whether these were trained on it."""
     if chosen.known is None:
         console.warn(f"{chosen.files[0]} does not say who it was trained on: make sure that none of these people is")
-    people = [{_person(one) for one in card.trained_on.subjects} if card.trained_on else set() for card in chosen.cards]
+    people = [set(map(_person, card.trained_on.subjects)) if card.trained_on else set() for card in chosen.cards]
     assigned = {}
     for subject in dict.fromkeys(clip.subject for clip in clips):
         new_to = tuple(index for index, of_fold in enumerate(people) if _person(subject) not in of_fold)
@@ -268,27 +268,27 @@ def _batched(clips: Sequence[Clip], card: Card) -> list[list[str]]:
 def _compare_features(chosen: _Weights, store: Store, dataset: str, console: Console) -> None:
     """Refuse arrays that the network cannot take; warn of arrays that were made otherwise than the ones it knows."""
     problems = []
-    for one in chosen.spec.inputs:
-        feature = store.feature(dataset, one.feature)
-        lacking = [name for name in one.channels if name not in feature.channels]
+    for taken in chosen.spec.inputs:
+        feature = store.feature(dataset, taken.feature)
+        lacking = [name for name in taken.channels if name not in feature.channels]
         size = feature.shape[1:] if feature.channels else feature.shape
-        axes = slice(one.free_axes, None)
-        if lacking or len(size) != len(one.size) or size[axes] != one.size[axes]:
+        axes = slice(taken.free_axes, None)
+        if lacking or len(size) != len(taken.size) or size[axes] != taken.size[axes]:
             has = f"channels {', '.join(feature.channels) or '-'} of {list(size)}"
-            wants = f"{', '.join(one.channels) or '-'} of {list(one.size)}"
-            problems.append(Problem(f"dataset {dataset}, {one.feature}", f"has {has}, the weights take {wants}"))
+            wants = f"{', '.join(taken.channels) or '-'} of {list(taken.size)}"
+            problems.append(Problem(f"dataset {dataset}, {taken.feature}", f"has {has}, the weights take {wants}"))
         elif chosen.known is not None:
-            _warn_of_other_bytes(chosen.known, one, feature, dataset, console)
+            _warn_of_other_bytes(chosen.known, taken, feature, dataset, console)
     raise_all(problems)
     if chosen.known is not None and chosen.known.code != models()[chosen.spec.name].code_digest():
         console.warn(f"the code of {chosen.spec.name} has changed since these weights were trained")
 
 
-def _warn_of_other_bytes(known: TrainedOn, one: InputSpec, feature: Feature, dataset: str, console: Console) -> None:
-    if digest(feature.definition) not in known.definitions[one.feature]:
-        console.warn(f"{one.feature} of {dataset} is made otherwise than the one that these weights were trained on")
-    elif known.feature_keys[one.feature].get(dataset, feature.key) != feature.key:
-        console.warn(f"{one.feature} of {dataset} has changed since these weights were trained")
+def _warn_of_other_bytes(known: TrainedOn, taken: InputSpec, feature: Feature, dataset: str, console: Console) -> None:
+    if digest(feature.definition) not in known.definitions[taken.feature]:
+        console.warn(f"{taken.feature} of {dataset} is made otherwise than the one that these weights were trained on")
+    elif known.feature_keys[taken.feature].get(dataset, feature.key) != feature.key:
+        console.warn(f"{taken.feature} of {dataset} has changed since these weights were trained")
 
 
 def _logits(
@@ -301,10 +301,10 @@ def _logits(
     from mer_models.batches import Input
 
     inputs = []
-    for one in chosen.spec.inputs:
-        feature = store.feature(dataset, one.feature)
-        rows = LazyRows([feature], ids, [feature.channels.index(name) for name in one.channels])
-        inputs.append(Input(one, rows, "cpu"))
+    for taken in chosen.spec.inputs:
+        feature = store.feature(dataset, taken.feature)
+        rows = LazyRows([feature], ids, [feature.channels.index(name) for name in taken.channels])
+        inputs.append(Input(taken, rows, "cpu"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -337,17 +337,17 @@ def _network(chosen: _Weights, fold: int, classes: int) -> Any:
 def document(weights: Path, dataset: str, classes: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, Any]:
     """The document of ``mer predict --json``."""
     rows = []
-    for one in predictions:
-        probabilities = one.probabilities.tolist()
+    for prediction in predictions:
+        probabilities = prediction.probabilities.tolist()
         rows.append(
             {
-                "clip": one.clip.id,
-                "subject": one.clip.subject,
-                "predicted": classes[int(one.probabilities.argmax())],
+                "clip": prediction.clip.id,
+                "subject": prediction.clip.subject,
+                "predicted": classes[int(prediction.probabilities.argmax())],
                 "probabilities": dict(zip(classes, probabilities, strict=True)),
-                "held_out": list(one.held_out),
-                "logits": one.logits.tolist(),
-                "trained_on_subject": one.seen,
+                "held_out": list(prediction.held_out),
+                "logits": prediction.logits.tolist(),
+                "trained_on_subject": prediction.seen,
             }
         )
     return {"weights": str(weights), "dataset": dataset, "classes": list(classes), "rows": rows}

@@ -106,13 +106,13 @@ def list_(store: str, as_json: bool) -> None:
         return
     rows = [
         (
-            one["name"],
-            str(one["clips"]),
-            str(one["subjects"]),
-            ", ".join(f"{name} {count}" for name, count in one["classes"].items()),
-            ", ".join(f"{f['name']} ({f['clips']})" for f in one["features"]),
+            dataset["name"],
+            str(dataset["clips"]),
+            str(dataset["subjects"]),
+            ", ".join(f"{name} {count}" for name, count in dataset["classes"].items()),
+            ", ".join(f"{f['name']} ({f['clips']})" for f in dataset["features"]),
         )
-        for one in document["datasets"]
+        for dataset in document["datasets"]
     ]
     Console().table(f"Datasets in {store}", ("dataset", "clips", "subjects", "emotions", "features (clips)"), rows)
 
