@@ -56,7 +56,7 @@ CASME2 = Promises(
             gone(*(f"{FOLDER}/reg_img{number}.jpg" for number in (46, 59, 58))), onset=47, apex=60,
             notes=["{onset}: frame 46 is missing on disk; frame 47 is used",
                 "{apex}: frame 59 is missing on disk; frame 60 is used"]),
-        refuses("files missing beyond reach", gone(*(f"{FOLDER}/reg_img{number}.jpg" for number in range(47, 63))),
+        refuses("files missing beyond reach", gone(*(f"{FOLDER}/reg_img{number}.jpg" for number in range(47, 62))),
             says=[("{apex}: frame 59 is not in", "46 to 86")]),
         *(
             reads(f"the tree {top}", gone("Cropped"), frames(f"{top}/sub01/EP02_01f", range(40, 90), "img{}.jpg"),
