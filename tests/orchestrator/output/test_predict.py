@@ -17,13 +17,13 @@ from workers import run_here
 from mer_data.problems import BadInput
 from mer_data.storage.store import Store
 from mer_models.spec import Outcome, models
-from orchestrator import predict
 from orchestrator.cli import commands as cli
 from orchestrator.console import Console
 from orchestrator.experiment import config
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
 from orchestrator.experiment.resolve import resolve
+from orchestrator.output import predict
 from orchestrator.output import weights as of_folds
 from orchestrator.output.ledger import Ledger
 from orchestrator.sweep.dispatcher import Dispatcher
