@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,7 @@ class Findings:
             yield from _first(self.still)
         if self.resized:
             yield f"{_many(len(self.resized), 'clip')} with onset and apex of different size; flow needs one size:"
-            yield from _first([f"{one.clip}: {_by(one.onset)} and {_by(one.apex)}" for one in self.resized])
+            yield from _first([f"{pair.clip}: {_by(pair.onset)} and {_by(pair.apex)}" for pair in self.resized])
 
     def document(self) -> dict[str, Any]:
         """The findings as plain values, for JSON."""
@@ -213,7 +213,7 @@ def examine(imported: Imported, format_: str, advance: Callable[[int], None] = l
             try:
                 seen[name] = _look(listing.find(imported.frame_root, clip.frames, number))
             except BadInput as error:
-                unreadable += [Problem(f"clip {clip.id}, {one.where}", one.what, one.remedy) for one in error.problems]
+                unreadable += [replace(problem, where=f"clip {clip.id}, {problem.where}") for problem in error.problems]
         looked_at += bool(seen)
         if "onset" in seen:
             by_onset[seen["onset"][0]].append(clip.id)
@@ -253,7 +253,7 @@ def by_kind(problems: Sequence[Problem]) -> list[str]:
         if len(alike) == 1:
             lines.append(str(alike[0]))
         else:
-            lines += [f"{len(alike)} times: {kind}", *_first([str(one) for one in alike], _SHOWN_OF_A_KIND)]
+            lines += [f"{len(alike)} times: {kind}", *_first([str(problem) for problem in alike], _SHOWN_OF_A_KIND)]
     return lines
 
 

@@ -86,6 +86,6 @@ def import_dataset(
         imported = replace(imported, clips=clips)
     with store.replacing(name) as writer:
         writer.clips(imported.clips, format_=format_, frame_root=imported.frame_root, notes=imported.notes)
-        for one in imported.features:
-            writer.feature(one.spec, one.arrays, imported.clips, one.origin)
+        for feature in imported.features:
+            writer.feature(feature.spec, feature.arrays, imported.clips, feature.origin)
     return imported

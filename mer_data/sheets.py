@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,49 +89,36 @@ def read_sheet(path: Path, required: Columns, optional: Columns | None = None, r
         If the file is missing, empty or not a sheet, or no worksheet has the required columns, or a column is
         there twice, or rows hold NUL characters or more cells than the header, or no rows are below it.
     """
-    rows = [
-        (place, number, cells)
-        for place, table in _worksheets(path).items()
-        for number, cells in enumerate(table, start=1)
-        if any(cells)
-    ]
-    if not rows:
+    tables = read_bare(path)
+    candidates = [(table, number, cells) for table in tables for number, cells in table.rows]
+    if not candidates:
         raise BadInput(Problem(str(path), "holds no rows", "restore the file from the original"))
-    raise_all(
-        Problem(f"{place}, row {number}", "holds NUL characters", "remove them")
-        for place, number, cells in rows
-        if any("\0" in cell for cell in cells)
-    )
-    place, first, header = max(rows, key=lambda row: len(_find_columns(row[2], required)))
+    table, first, header = max(candidates, key=lambda row: len(_find_columns(row[2], required)))
     columns = {**required, **(optional or {})}
     found = _find_columns(header, columns)
     beside = {name: found[of] + steps for name, (of, steps) in (right_of or {}).items() if of in found}
     beside = {name: at for name, at in beside.items() if at < len(header) and at not in found.values()}
     told = ["" if position in beside.values() else cell for position, cell in enumerate(header)]
-    raise_all(_header_problems(path, f"{place}, row {first}", told, found, required))
+    raise_all(_header_problems(path, f"{table.place}, row {first}", told, found, required))
     found |= beside
-    below = [
-        (number, cells)
-        for where, number, cells in rows
-        if where == place and number > first and any(cells[at] for at in found.values() if at < len(cells))
-    ]
-    if not below:
-        raise BadInput(Problem(place, f"has no rows below its header in row {first}", "restore it from the original"))
+    below = {number: cells for number, cells in table.rows if number > first}
+    headers = {name: header[position] or _letter(position) for name, position in found.items()}
+    rows = _named(table.place, below, found, headers, [*columns, *(right_of or ())])
+    if not rows:
+        what = f"has no rows below its header in row {first}"
+        raise BadInput(Problem(table.place, what, "restore it from the original"))
     # A comma too many moves the cells behind it to other columns, so they are not worth reading.
     raise_all(
-        Problem(f"{place}, row {number}", f"has {len(cells)} cells, the header has {len(header)}", "correct it")
-        for number, cells in below
-        if any(cells[len(header) :])
+        Problem(row.at(), f"has {len(below[row.number])} cells, the header has {len(header)}", "correct it")
+        for row in rows
+        if any(below[row.number][len(header) :])
     )
-    headers = {name: header[position] or _letter(position) for name, position in found.items()}
-    empty = dict.fromkeys([*columns, *(right_of or ())], "")
-    texts = {n: empty | {name: cells[i] for name, i in found.items() if i < len(cells)} for n, cells in below}
-    return Sheet(path, tuple(Row(place, number, cells, headers) for number, cells in texts.items()))
+    return Sheet(path, rows)
 
 
 @dataclass(frozen=True)
 class BareSheet:
-    """A worksheet without a header: its name, its place for messages, and its rows that are not empty.
+    """A worksheet as it is: its name, its place for messages, and its rows that are not empty.
 
     A row is its number, from 1, and its texts.
     """
@@ -141,20 +128,18 @@ class BareSheet:
     rows: tuple[tuple[int, tuple[str, ...]], ...]
 
     def columns(self, names: Sequence[str]) -> tuple[Row, ...]:
-        """Name the columns, from the left; cells that a short row lacks are "", and further ones are ignored.
+        """Name the columns of a worksheet without a header, from the left.
 
-        In messages a column is called by its letter, as a spreadsheet program shows it.
+        Cells that a short row lacks are "". Further cells, and rows that have nothing in these columns, are ignored. In
+        messages a column is called by its letter, as a spreadsheet program shows it.
         """
-        letters = {name: _letter(position) for position, name in enumerate(names)}
-        empty = dict.fromkeys(names, "")
-        return tuple(
-            Row(self.place, number, empty | dict(zip(names, cells, strict=False)), letters)
-            for number, cells in self.rows
-        )
+        positions = {name: position for position, name in enumerate(names)}
+        letters = {name: _letter(position) for name, position in positions.items()}
+        return _named(self.place, dict(self.rows), positions, letters, names)
 
 
 def read_bare(path: Path) -> tuple[BareSheet, ...]:
-    """Read all worksheets of a file whose rows begin without a header.
+    """Read all worksheets of a file, whether they have a header or not.
 
     Parameters
     ----------
@@ -177,6 +162,24 @@ def read_bare(path: Path) -> tuple[BareSheet, ...]:
         if any("\0" in cell for cell in cells)
     )
     return tuple(sheets)
+
+
+def _named(
+    place: str,
+    rows: Mapping[int, Sequence[str]],
+    positions: Mapping[str, int],
+    headers: Mapping[str, str],
+    names: Iterable[str],
+) -> tuple[Row, ...]:
+    """Name the cells of rows by their columns' positions; rows that have nothing in these columns are passed over.
+
+    Cells of `names` that have no position, and of those that a row is too short for, are "".
+    """
+    empty = dict.fromkeys(names, "")
+    texts = {
+        number: {name: cells[at] for name, at in positions.items() if at < len(cells)} for number, cells in rows.items()
+    }
+    return tuple(Row(place, number, empty | cells, headers) for number, cells in texts.items() if any(cells.values()))
 
 
 def _letter(position: int) -> str:

@@ -80,6 +80,10 @@ class Advance:
                 flush=True,
             )
 
+    def reach(self, done: int, total: int) -> None:
+        """Count up to `done` of `total`; a callback for work that counts by itself."""
+        self.advance(done - self._done, total=total)
+
 
 class Console:
     """Progress and remarks go to standard error, tables to standard output.

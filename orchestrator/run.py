@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mer_data import synthetic
 from mer_data.features import FEATURES
 from mer_data.files import written_aside
+from mer_data.formats import import_dataset
 from mer_data.problems import BadInput
 from mer_data.protocols import splits
 from mer_data.storage.store import Store
@@ -31,10 +33,11 @@ from orchestrator.report import leaderboard, result_files
 from orchestrator.report.predictions import score_cells
 from orchestrator.report.tables import print_leaderboard
 from orchestrator.sweep.estimate import warn_if_long
-from orchestrator.twins import add_synthetic
 
 if TYPE_CHECKING:
     from orchestrator.search.study import StudyDriver
+
+_SYNTHETIC = "casme2_synthetic"
 
 
 def run(experiment: Experiment, out: Path | str | None, console: Console, cpus: int | None = None) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def run(experiment: Experiment, out: Path | str | None, console: Console, cpus: 
 def demo(out: Path, console: Console) -> dict[str, Any]:
     """Make a synthetic dataset beside the results, and run the preset `demo` on it."""
     store = Store(out / "store")
-    add_synthetic(store, out / "CASME2-synthetic", console)
+    _add_synthetic(store, out / "CASME2-synthetic", console)
     return run(preset("demo").model_copy(update={"store": store.root}), out, console)
 
 
@@ -107,12 +110,23 @@ def compute_features(
         precompute(store, needed, cluster, console)
 
 
+def _add_synthetic(store: Store, folder: Path, console: Console) -> None:
+    """Put a small synthetic CASME II into a store as ``casme2_synthetic``, drawing it if `folder` is not there yet."""
+    if _SYNTHETIC in store.names():
+        return
+    if not folder.exists():
+        console.say(f"drawing synthetic faces in the layout of CASME II: {folder}")
+        with console.progress("drawing", 0, "clips") as progress:
+            synthetic.draw("casme2", folder, subjects=12, clips=120, seed=0, progress=progress.reach)
+    import_dataset("casme2", [folder], store, _SYNTHETIC)
+
+
 def _resolved(experiment: Experiment, console: Console) -> Resolved:
     """The experiment on its store, after all that can be wrong was looked at, before anything starts."""
     store = Store(experiment.store)
     if experiment.all_datasets and not store.names():
         console.say(f"the store {store.root} is empty: making a synthetic dataset to run on")
-        add_synthetic(store, store.root / "CASME2-synthetic", console)
+        _add_synthetic(store, store.root / "CASME2-synthetic", console)
     resolved = resolve(experiment, store)
     for name, dataset in resolved.datasets.items():
         for model, inputs in dataset.inputs.items():

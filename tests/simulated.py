@@ -100,7 +100,10 @@ def plan_where(store: Store, subjects: Collection[str], **search: object) -> Pla
     dataset = resolved.datasets["blobs"]
     pairs = zip(dataset.cohort.labels, dataset.cohort.subjects, strict=True)
     labels = tuple(TURNED[label] if who in subjects else label for label, who in pairs)
-    other = replace(dataset, cohort=replace(dataset.cohort, labels=labels))
+    clips = tuple(
+        replace(clip, emotion=TURNED[clip.emotion]) if clip.subject in subjects else clip for clip in dataset.clips
+    )
+    other = replace(dataset, clips=clips, cohort=replace(dataset.cohort, labels=labels))
     return make_plan(replace(resolved, datasets={"blobs": other}))
 
 

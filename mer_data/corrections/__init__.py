@@ -61,8 +61,10 @@ def correct(dataset: str, subject: str, clip: str, row: Row) -> tuple[Row, list[
     The row with mended cells, whose names are in ``row.corrected``; and a note for each change.
     """
     notes = []
-    for one in corrections(dataset):
-        if one.fits(subject, clip, row):
-            notes.append(f"{row.at(one.field)}: {one.old} corrected to {one.new}: {one.reason} ({one.source})")
-            row = replace(row, cells={**row.cells, one.field: one.new}, corrected=row.corrected | {one.field})
+    for change in corrections(dataset):
+        if change.fits(subject, clip, row):
+            notes.append(
+                f"{row.at(change.field)}: {change.old} corrected to {change.new}: {change.reason} ({change.source})"
+            )
+            row = replace(row, cells={**row.cells, change.field: change.new}, corrected=row.corrected | {change.field})
     return row, notes

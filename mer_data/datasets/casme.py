@@ -11,6 +11,7 @@ FG 2013, doi 10.1109/FG.2013.6553799.
 
 A sheet may name several clips of a subject alike, since the second index of ``EP02_5_2`` was dropped. Such a clip is
 called ``EP02_5@61`` here, by its onset. All clips of the name are, so that an id does not depend on the order of rows.
+Where the sheet gives a plateau (``ApexF2``), the apex is its first frame.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from mer_data.datasets.common import (
     find_folder,
     find_tree,
     loose,
-    open_sheet,
     subject_folders,
+    subject_reader,
 )
 from mer_data.datasets.intervals import at_onset, frame_numbers, read_number
-from mer_data.datasets.reader import ClipReader
-from mer_data.imported import ApexRule, Imported
+from mer_data.datasets.reader import ClipReader, SheetImporter
+from mer_data.imported import ApexRule
 from mer_data.problems import BadInput, Problem
 from mer_data.sheets import Row
 
@@ -50,41 +51,7 @@ REQUIRED = {
     "emotion": ("Emotion", "Estimated Emotion"),
 }
 OPTIONAL = {**UNITS, "apex_end": ("ApexF2",)}
-_SUBJECT = re.compile(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
-
-
-def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read CASME as it is distributed.
-
-    Parameters
-    ----------
-    sources
-        The folder ``CASME``; or the sheet and a folder of frames, where there are several to choose from.
-    apex
-        What to do for a clip without an apex.
-
-    Returns
-    -------
-    Clips in the order of the sheet, with a note for every value that was repaired. Where the sheet gives a plateau
-    (``ApexF2``), the apex is its first frame.
-
-    Raises
-    ------
-    BadInput
-        With all that is wrong with the sheet and the frames, row by row.
-    """
-    sheet, root = open_sheet(sources, REQUIRED, OPTIONAL, SHEET)
-    tree, folders = _find_subjects(root)
-    reader = _Reader(tree, folders, sheet.rows, apex)
-    if any(loose(path.parent.name).startswith("casmeraw") for path in [tree / "x", *folders.values()]):
-        reader.report.whole_frames(tree)
-    return Imported(reader.read_all(sheet.rows), sheet.path, tree, tuple(reader.report.notes))
-
-
-def read_subject(text: str) -> str | None:
-    """Turn ``01``, ``1``, ``1.0`` or ``sub01`` into the canonical ``sub01``; None if it is none of these."""
-    match = _SUBJECT.fullmatch(text)
-    return f"sub{int(match.group(1)):02}" if match else None
+read_subject = subject_reader(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", "sub{:02}")  # sub01 may also be written 1, 01 or 1.0
 
 
 def _find_subjects(root: Path) -> tuple[Path, dict[str, Path]]:
@@ -157,3 +124,14 @@ class _Reader(ClipReader):
         first, last = read_number(row["apex"]), read_number(row["apex_end"])
         if first is not None and last is not None and last > first:
             self.report.note(row.at("apex_end"), f"the apex lasts from frame {first} to {last}; the first is used")
+
+
+def _reader(root: Path, rows: Sequence[Row], apex: ApexRule) -> ClipReader:
+    tree, folders = _find_subjects(root)
+    reader = _Reader(tree, folders, rows, apex)
+    if any(loose(path.parent.name).startswith("casmeraw") for path in [tree / "x", *folders.values()]):
+        reader.report.whole_frames(tree)
+    return reader
+
+
+read = SheetImporter(SHEET, _reader, REQUIRED, OPTIONAL)

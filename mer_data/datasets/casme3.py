@@ -25,7 +25,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mer_data.datasets.common import Report, entries, find_folder, find_sheet, sheet_and_root, sheet_files, tree_below
+from mer_data.datasets.common import (
+    entries,
+    find_folder,
+    find_sheet,
+    sheet_and_root,
+    sheet_files,
+    subject_reader,
+    tree_below,
+)
 from mer_data.datasets.intervals import at_onset, frame_numbers, read_number
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
@@ -52,8 +60,10 @@ REQUIRED_C = {
     "emotion": ("emotion",),
 }
 OPTIONAL_C = {"apex": ("apex",), "action_units": ("au",)}
-_SUBJECT_A = re.compile(r"spNO\.?\s*0*(\d+)", re.IGNORECASE)
-_SUBJECT_C = re.compile(r"(?:c|sub|spNO\.?)?0*(\d+)(?:\.0*)?", re.IGNORECASE)
+read_subject_a = subject_reader(r"spNO\.?\s*0*(\d+)", "spNO.{}")  # spNO.1, in any case
+read_subject_c = subject_reader(
+    r"(?:c|sub|spNO\.?)?0*(\d+)(?:\.0*)?", "c{:02}"
+)  # c01 may also be written 1, 01, 1.0, sub01 or spNO.1
 _COMMAS = re.compile(r"\s*[,\uFF0C\u3001]\s*")  # ASCII, full-width and enumeration comma
 _COLOUR = ("color", "colour")
 _DEPTH = 5  # CASME3/part_A/data/part_A_split/part_A is four below the root, and a zip file may double one
@@ -83,7 +93,7 @@ def read_a(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     named, root = sheet_and_root(sources)
     sheet = _find_sheet(named, root, "part_A", REQUIRED_A, OPTIONAL_A, SHEET_A)
     tree = tree_below(root, ("partb", "partc", "mea", "mec"), read_subject_a, "spNO.1, spNO.2, ...", _DEPTH)
-    return _import(_PartA(tree, apex), sheet)
+    return _PartA(tree, apex).import_rows(sheet.rows, sheet.path)
 
 
 def read_c(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
@@ -111,33 +121,7 @@ def read_c(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     tree = tree_below(root, ("parta", "partb", "mea", "mec"), read_subject_c, example, _DEPTH)
     reader = _PartC(tree, apex)
     reader.report.note(str(sheet.path), "gives no apex for any clip; the middle frame is taken, or motion decides")
-    return _import(reader, sheet)
-
-
-def read_subject_a(text: str) -> str | None:
-    """Turn ``spNO.1`` in any case into itself; None if it is something else."""
-    match = _SUBJECT_A.fullmatch(text)
-    return f"spNO.{int(match.group(1))}" if match else None
-
-
-def read_subject_c(text: str) -> str | None:
-    """Turn ``1``, ``01``, ``1.0``, ``c01``, ``sub01`` or ``spNO.1`` into the canonical ``c01``; None if it is none."""
-    match = _SUBJECT_C.fullmatch(text)
-    return f"c{int(match.group(1)):02}" if match else None
-
-
-def _import(reader: ClipReader, sheet: Sheet) -> Imported:
-    clips = reader.read_all(sheet.rows)
-    _note_long(clips, sheet, reader.report)
-    return Imported(clips, sheet.path, reader.tree, tuple(reader.report.notes))
-
-
-def _note_long(clips: Sequence[Clip], sheet: Sheet, report: Report) -> None:
-    lengths = [clip.offset - clip.onset + 1 for clip in clips if clip.onset is not None and clip.offset is not None]
-    long = [length for length in lengths if length > _LONG]
-    if long:
-        what = f"{len(long)} of {len(lengths)} intervals are longer than {_LONG} frames, the longest has {max(long)}"
-        report.note(str(sheet.path), what)
+    return reader.import_rows(sheet.rows, sheet.path)
 
 
 def _find_sheet(named: Path | None, root: Path, part: str, required: Columns, optional: Columns, example: str) -> Sheet:
@@ -156,6 +140,16 @@ def _with_colour(folder: Path) -> Path:
 
 
 class _Reader(ClipReader):
+    def sum_up(self, clips: Sequence[Clip], rows: Sequence[Row], source: Path) -> None:
+        """Note how many intervals are very long."""
+        lengths = [clip.offset - clip.onset + 1 for clip in clips if clip.onset is not None and clip.offset is not None]
+        long = [length for length in lengths if length > _LONG]
+        if long:
+            what = (
+                f"{len(long)} of {len(lengths)} intervals are longer than {_LONG} frames, the longest has {max(long)}"
+            )
+            self.report.note(str(source), what)
+
     def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
         """Note frames that the camera dropped; the interval is left as it is."""
         onset, _, offset = frame_numbers(row)

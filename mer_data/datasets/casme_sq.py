@@ -21,7 +21,16 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mer_data.datasets.common import Report, entries, find_tree, loose, read_each, sheet_and_root, sheet_files
+from mer_data.datasets.common import (
+    Report,
+    entries,
+    find_tree,
+    loose,
+    read_each,
+    sheet_and_root,
+    sheet_files,
+    subject_reader,
+)
 from mer_data.datasets.intervals import read_number
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
@@ -34,7 +43,7 @@ TREES = ("cropped", "selectedpic", "longVideoFaceCropped", "rawpic")
 WORKBOOK = "CAS(ME)^2code_final.xlsx"
 COLUMNS = ("subject", "name", "onset", "apex", "offset", "action_units", "emotion", "type", "self_report")
 _RULE1, _RULE2 = "naming rule1", "naming rule2"
-_SUBJECT = re.compile(r"s?0*(\d{1,9})", re.IGNORECASE)
+read_subject = subject_reader(r"s?0*(\d{1,9})", "s{}")  # s15 may also be written 15
 _MICRO, _MACRO = "micro-expression", "macro-expression"
 
 
@@ -63,13 +72,7 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     expressions, rule1, rule2 = _worksheets(path)
     tree = find_tree(root, TREES, read_subject, "s15, s16, ... or 15, 16, ...")
     reader = _Reader(tree, _subjects(rule1), _codes(rule2), apex)
-    return Imported(reader.read_all(_micro(expressions, reader.report)), path, tree, tuple(reader.report.notes))
-
-
-def read_subject(text: str) -> str | None:
-    """Turn ``s15`` or ``15`` into the canonical ``s15``; None if it is none of these."""
-    match = _SUBJECT.fullmatch(text)
-    return f"s{int(match.group(1))}" if match else None
+    return reader.import_rows(_micro(expressions, reader.report), path)
 
 
 def _find_workbook(root: Path) -> Path:

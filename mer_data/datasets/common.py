@@ -23,6 +23,7 @@ COLUMNS: Columns = {
 UNITS: Columns = {"action_units": ("Action Units", "AU", "AUs")}
 _JUNK = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 Read = TypeVar("Read")
+ReadSubject = Callable[[str], str | None]  # a cell or a folder's name to the canonical subject
 
 
 @dataclass
@@ -139,14 +140,44 @@ def find_sheet(root: Path, required: Columns, optional: Columns, example: str, s
     found, problems = read_each(sheet_files(root), lambda path: read_sheet(path, required, optional))
     if len(found) > 1 and spare:
         found = [sheet for sheet in found if spare not in sheet.path.name.lower()] or found
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(sheet.path.name for sheet in found)
-        what = f"{len(found)} sheets have the right columns: {names}"
-        raise BadInput(Problem(str(root), what, "name the sheet to use as well as the folder"))
+    if sheet := the_one(found, root):
+        return sheet
     missing = Problem(str(root), "no annotation sheet in this folder", f"put {example} there, or name the sheet too")
     raise BadInput(problems or missing)
+
+
+def subject_reader(pattern: str, canonical: str) -> ReadSubject:
+    """Make the function that turns a cell or a folder's name into the canonical subject, or gives None.
+
+    Parameters
+    ----------
+    pattern
+        Fits every spelling of a subject, in any case, with the number of the person as its group.
+    canonical
+        The one spelling that is kept, to be formatted with that number.
+    """
+    spelling = re.compile(pattern, re.IGNORECASE)
+
+    def read_subject(text: str) -> str | None:
+        match = spelling.fullmatch(text)
+        return canonical.format(int(match.group(1))) if match else None
+
+    return read_subject
+
+
+def the_one(found: Sequence[Sheet], folder: Path) -> Sheet | None:
+    """Give the only sheet that was found in a folder, if any was.
+
+    Raises
+    ------
+    BadInput
+        If there is more than one.
+    """
+    if len(found) > 1:
+        names = ", ".join(sheet.path.name for sheet in found)
+        what = f"{len(found)} sheets have the right columns: {names}"
+        raise BadInput(Problem(str(folder), what, "name the sheet to use as well as the folder"))
+    return found[0] if found else None
 
 
 def find_clip(folder: Path, name: str) -> Path | None:
@@ -157,7 +188,7 @@ def find_clip(folder: Path, name: str) -> Path | None:
     return same[0] if len(same) == 1 else None
 
 
-def find_tree(root: Path, names: Sequence[str], read_subject: Callable[[str], str | None], example: str) -> Path:
+def find_tree(root: Path, names: Sequence[str], read_subject: ReadSubject, example: str) -> Path:
     """Find the folder that holds the subjects' folders: the first of `names` in `root`, or `root` itself.
 
     Raises
@@ -173,9 +204,7 @@ def find_tree(root: Path, names: Sequence[str], read_subject: Callable[[str], st
     raise BadInput(Problem(str(root), "no folder of frames", f"expected one of {wanted}, or {example}"))
 
 
-def tree_below(
-    root: Path, skipped: Collection[str], read_subject: Callable[[str], str | None], example: str, depth: int
-) -> Path:
+def tree_below(root: Path, skipped: Collection[str], read_subject: ReadSubject, example: str, depth: int) -> Path:
     """Find the folder that holds the subjects' folders, level by level, at most `depth` levels down.
 
     Folders whose :func:`loose` name is in `skipped` are other parts of the dataset. A link may lead to the tree, which
@@ -200,7 +229,7 @@ def tree_below(
     raise BadInput(Problem(str(root), "no folder of frames", f"expected {example} at most {depth} folders below"))
 
 
-def subject_folders(tree: Path, read_subject: Callable[[str], str | None]) -> dict[str, Path]:
+def subject_folders(tree: Path, read_subject: ReadSubject) -> dict[str, Path]:
     """Find the subjects' folders in a tree, by canonical subject; what is no subject's is passed over.
 
     Raises

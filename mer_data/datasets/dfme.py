@@ -17,11 +17,12 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from mer_data.datasets.common import COLUMNS, UNITS, read_each, sheet_and_root, sheet_files
+from mer_data.datasets.common import COLUMNS, UNITS, read_each, sheet_and_root, sheet_files, subject_reader
 from mer_data.datasets.intervals import cut_offset, read_number
 from mer_data.datasets.reader import NamedClipReader
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, raise_all
+from mer_data.schema import Clip
 from mer_data.sheets import Row, Sheet, read_sheet
 
 NAME = "dfme"
@@ -31,7 +32,7 @@ TREES = {"train": "DFME_train", "testA": "DFME_testA", "testB": "DFME_testB"}
 CODES = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")  # EmotionId, from 0
 REQUIRED = {**COLUMNS, "emotion": ("Emotion",), "fps": ("Fps",)}
 OPTIONAL = {**UNITS, "emotion_id": ("EmotionId",)}
-_SUBJECT = re.compile(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
+read_subject = subject_reader(r"(?:sub)?0*(\d{1,9})(?:\.0*)?", "sub{:04}")  # sub0003 may also be written 3 or 3.0
 _CLIP = re.compile(r"sub(\d{1,9})_(\d{1,9})", re.IGNORECASE)
 _RATE = re.compile(r"\d{1,6}(\.\d*)?")
 
@@ -64,15 +65,7 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     for sheet in sheets:
         if sheet not in here:
             reader.report.note(str(sheet.path), f"left out: none of its {len(sheet.rows)} clips has frames in {root}")
-    clips = reader.read_all(row for sheet in here for row in sheet.rows)
-    _note_frames_without_rows(reader, here)
-    return Imported(clips, here[0].path, root, tuple(reader.report.notes))
-
-
-def read_subject(text: str) -> str | None:
-    """Turn ``sub0003``, ``3`` or ``3.0`` into the canonical ``sub0003``; None if it is none of these."""
-    match = _SUBJECT.fullmatch(text)
-    return f"sub{int(match.group(1)):04}" if match else None
+    return reader.import_rows([row for sheet in here for row in sheet.rows], here[0].path)
 
 
 def read_name(text: str) -> tuple[str, str] | None:
@@ -104,10 +97,10 @@ def _overlaps(sheets: Sequence[Sheet]) -> list[Problem]:
     """Two copies of one part; telling it for every row would bury the reason."""
     names = {sheet.path: {read_name(row["name"]) or row["name"] for row in sheet.rows} for sheet in sheets}
     problems = []
-    for (one, first), (other, second) in combinations(names.items(), 2):
+    for (earlier, first), (later, second) in combinations(names.items(), 2):
         if shared := len(first & second):
-            what = f"has {shared} clips that are in {one.name} too"
-            problems.append(Problem(str(other), what, "name the sheets to use as well as the folder"))
+            what = f"has {shared} clips that are in {earlier.name} too"
+            problems.append(Problem(str(later), what, "name the sheets to use as well as the folder"))
     return problems
 
 
@@ -116,17 +109,17 @@ def _has_frames(sheet: Sheet, reader: _Reader) -> bool:
     return any(name and name[1] in reader.clips.get(name[0], ()) for name in named)
 
 
-def _note_frames_without_rows(reader: _Reader, sheets: Sequence[Sheet]) -> None:
-    known = {named[1] for sheet in sheets for row in sheet.rows if (named := read_name(row["name"]))}
-    unused = sorted(name for clips in reader.clips.values() for name in clips if name not in known)
-    if unused:
-        what = f"{len(unused)} folders of frames without a row in a sheet, for instance {unused[0]}"
-        reader.report.note(str(reader.tree), what)
-
-
 class _Reader(NamedClipReader):
     def __init__(self, tree: Path, apex: ApexRule) -> None:
         super().__init__(NAME, tree, read_subject, "sub0003 or 3", float(RATES[0]), apex, read_name)
+
+    def sum_up(self, clips: Sequence[Clip], rows: Sequence[Row], source: Path) -> None:
+        """Note the folders of frames that no row tells of."""
+        known = {named[1] for row in rows if (named := read_name(row["name"]))}
+        unused = sorted(name for clips_of in self.clips.values() for name in clips_of if name not in known)
+        if unused:
+            what = f"{len(unused)} folders of frames without a row in a sheet, for instance {unused[0]}"
+            self.report.note(str(self.tree), what)
 
     def emotion(self, row: Row) -> str | None:
         """The canonical emotion of a row, which word and code must agree on."""

@@ -14,16 +14,15 @@ a class of its own for the scheme ``native``, and left out by the others.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mer_data.datasets.common import find_tree, loose, open_sheet
+from mer_data.datasets.common import find_tree, loose, subject_reader
 from mer_data.datasets.intervals import count_from, cut_offset, fills_folder
-from mer_data.datasets.reader import ClipReader
-from mer_data.imported import ApexRule, Imported
+from mer_data.datasets.reader import ClipReader, SheetImporter
+from mer_data.imported import ApexRule
 from mer_data.labels import EMOTIONS, read_emotion
 from mer_data.problems import did_you_mean
 from mer_data.schema import Clip
@@ -52,47 +51,15 @@ REQUIRED = {
     "emotion": _headers("Emotion"),
 }
 OPTIONAL = {"action_units": _headers("AUs", "AU")} | {word: _headers(word) for word in CATEGORIES}
-_SUBJECT = re.compile(r"[a-z_-]*0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
-
-
-def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read the grey videos of 4DME as they are distributed.
-
-    Parameters
-    ----------
-    sources
-        The folder ``4DMicro``; or the sheet and a folder of frames, where there are several to choose from.
-    apex
-        What to do for a clip without an apex.
-
-    Returns
-    -------
-    Clips in the order of the sheet, with a note for every value that was repaired, and on the mixtures of emotions.
-
-    Raises
-    ------
-    BadInput
-        With all that is wrong with the sheet and the frames, row by row.
-    """
-    # The sheet of extras has self-reports, not the labels.
-    sheet, root = open_sheet(sources, REQUIRED, OPTIONAL, SHEET, spare="extras")
-    tree = find_tree(root, TREES, read_subject, "S01, S02, ...")
-    reader = _Reader(NAME, tree, read_subject, "S01 or 1", FPS, apex)
-    if loose(tree.name) == loose(TREES[1]):
-        reader.report.whole_frames(tree)
-    clips = reader.read_all(sheet.rows)
-    for what in (*_mixtures(clips), *_by_columns(sheet.rows)):
-        reader.report.note(str(sheet.path), what)
-    return Imported(clips, sheet.path, tree, tuple(reader.report.notes))
-
-
-def read_subject(text: str) -> str | None:
-    """Turn ``S01``, ``01``, ``1`` or ``1.0`` into the canonical ``S01``; None if it is none of these."""
-    match = _SUBJECT.fullmatch(text)
-    return f"S{int(match.group(1)):02}" if match else None
+read_subject = subject_reader(r"[a-z_-]*0*(\d{1,9})(?:\.0*)?", "S{:02}")  # S01 may also be written 1, 01 or 1.0
 
 
 class _Reader(ClipReader):
+    def sum_up(self, clips: Sequence[Clip], rows: Sequence[Row], source: Path) -> None:
+        """Note the mixtures of emotions."""
+        for what in (*_mixtures(clips), *_by_columns(rows)):
+            self.report.note(str(source), what)
+
     def read(self, row: Row) -> Clip | None:
         """Read one row, without the apostrophes that keep spreadsheet programs from guessing types."""
         return super().read(replace(row, cells={name: text.rstrip(_APOSTROPHES) for name, text in row.cells.items()}))
@@ -142,3 +109,15 @@ def _by_columns(rows: Sequence[Row]) -> list[str]:
 
 def _listed(counts: Counter[str]) -> str:
     return ", ".join(f"{word} {count}" for word, count in sorted(counts.items()))
+
+
+def _reader(root: Path, rows: Sequence[Row], apex: ApexRule) -> ClipReader:
+    tree = find_tree(root, TREES, read_subject, "S01, S02, ...")
+    reader = _Reader(NAME, tree, read_subject, "S01 or 1", FPS, apex)
+    if loose(tree.name) == loose(TREES[1]):
+        reader.report.whole_frames(tree)
+    return reader
+
+
+# The sheet of extras has self-reports, not the labels.
+read = SheetImporter(SHEET, _reader, REQUIRED, OPTIONAL, spare="extras")

@@ -7,6 +7,8 @@ Transactions on Pattern Analysis and Machine Intelligence 44(9) 5826-5846, 2022,
 
     MMEW_Final/MMEW_Micro_Exp.xlsx                     any name; found by its columns
     MMEW_Final/Micro_Expression/disgust/S05-04-003/1.jpg    or S05/disgust/S05-04-003/1.jpg, in any layout
+
+The macro-expressions are passed over.
 """
 
 from __future__ import annotations
@@ -15,58 +17,25 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mer_data.datasets.common import COLUMNS, UNITS, find_folder, loose, open_sheet
+from mer_data.datasets.common import COLUMNS, UNITS, find_folder, loose, subject_reader
 from mer_data.datasets.intervals import count_from, cut_offset, fills_folder, frame_numbers
-from mer_data.datasets.reader import NamedClipReader
-from mer_data.imported import ApexRule, Imported
+from mer_data.datasets.reader import ClipReader, NamedClipReader, SheetImporter
+from mer_data.imported import ApexRule
 from mer_data.labels import read_emotion
 from mer_data.problems import BadInput, Problem
+from mer_data.schema import Clip
 from mer_data.sheets import Row
 
 NAME = "mmew"
 FPS = 90.0
 SHEET = "MMEW_Micro_Exp.xlsx"
 TREES = ("Micro_Expression",)
-_SUBJECT = re.compile(r"S?0*(\d{1,9})(?:\.0*)?", re.IGNORECASE)
+read_subject = subject_reader(r"S?0*(\d{1,9})(?:\.0*)?", "S{:02}")  # S05 may also be written 5, 05 or 5.0
 _CLIP = re.compile(r"S(\d{1,9})-(\d{1,9})-(\d{1,9})", re.IGNORECASE)
 _FIRST_FRAME = 1
 _REACH = 2  # how many frames may be lost at the start of a folder that is counted from there
 # What a sheet calls "others" is in a folder "repression" in one copy of the dataset, and "others" in another.
 _OTHERS, _REPRESSION = "others", "repression"
-
-
-def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read the micro-expressions of MMEW as it is distributed; the macro-expressions are passed over.
-
-    Parameters
-    ----------
-    sources
-        The folder ``MMEW_Final``; or the sheet and a folder of frames, where there are several to choose from.
-    apex
-        What to do for a clip without an apex.
-
-    Returns
-    -------
-    Clips in the order of the sheet, with a note for every value that was repaired.
-
-    Raises
-    ------
-    BadInput
-        With all that is wrong with the sheet and the frames, row by row.
-    """
-    sheet, root = open_sheet(sources, COLUMNS, UNITS, SHEET, spare="macro")
-    reader = _Reader(find_folder(root, TREES) or root, apex)
-    clips = reader.read_all(sheet.rows)
-    if reader.in_repression:
-        what = f"{reader.in_repression} clips labelled others are in a folder called repression; others is kept"
-        reader.report.note(str(reader.tree), what)
-    return Imported(clips, sheet.path, reader.tree, tuple(reader.report.notes))
-
-
-def read_subject(text: str) -> str | None:
-    """Turn ``S05``, ``05``, ``5`` or ``5.0`` into the canonical ``S05``; None if it is none of these."""
-    match = _SUBJECT.fullmatch(text)
-    return f"S{int(match.group(1)):02}" if match else None
 
 
 def read_name(text: str) -> tuple[str, str] | None:
@@ -85,6 +54,12 @@ class _Reader(NamedClipReader):
         if not self.clips:
             remedy = f"expected {TREES[0]}, with folders like S05-04-003 somewhere in it"
             raise BadInput(Problem(str(tree), "no folder of frames", remedy))
+
+    def sum_up(self, clips: Sequence[Clip], rows: Sequence[Row], source: Path) -> None:
+        """Note how many clips are in a folder that contradicts the sheet."""
+        if self.in_repression:
+            what = f"{self.in_repression} clips labelled others are in a folder called repression; others is kept"
+            self.report.note(str(self.tree), what)
 
     def choose(self, row: Row, folders: list[Path]) -> list[Path]:
         """Leave the macro-expressions out, and of several folders take those of the row's emotion."""
@@ -112,3 +87,10 @@ class _Reader(NamedClipReader):
     def _emotion_of(self, folder: Path) -> str | None:
         """Tell the emotion of the folder a clip is in, if it has one."""
         return None if folder.parent == self.tree else read_emotion(folder.parent.name)
+
+
+def _reader(root: Path, rows: Sequence[Row], apex: ApexRule) -> ClipReader:
+    return _Reader(find_folder(root, TREES) or root, apex)
+
+
+read = SheetImporter(SHEET, _reader, COLUMNS, UNITS, spare="macro")

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mer_data.corrections import correct
-from mer_data.datasets.common import Report, entries, find_clip, folders_called, subject_folders
+from mer_data.datasets.common import (
+    ReadSubject,
+    Report,
+    entries,
+    find_clip,
+    folders_called,
+    open_sheet,
+    subject_folders,
+)
 from mer_data.datasets.intervals import Interval, frame_numbers, on_disk, read_interval, spotted
 from mer_data.frames import inside, list_frames
-from mer_data.imported import ApexRule
+from mer_data.imported import ApexRule, Imported
 from mer_data.labels import EMOTIONS, read_emotion
 from mer_data.problems import BadInput, did_you_mean, raise_all
 from mer_data.schema import Clip
-from mer_data.sheets import Row
+from mer_data.sheets import Columns, Row
 
 
 class ClipReader:
@@ -52,7 +60,7 @@ class ClipReader:
         self,
         dataset: str,
         tree: Path,
-        read_subject: Callable[[str], str | None],
+        read_subject: ReadSubject,
         spellings: str,
         fps: float,
         apex: ApexRule,
@@ -65,6 +73,21 @@ class ClipReader:
         self._seen: dict[tuple[str, str], int] = {}
         self._absent: set[str] = set()
         self._listed: dict[Path, dict[int, Path]] = {}
+
+    def import_rows(self, rows: Sequence[Row], source: Path) -> Imported:
+        """Read the rows of a file, and give the clips with all that was said.
+
+        Raises
+        ------
+        BadInput
+            As :meth:`read_all`.
+        """
+        clips = self.read_all(rows)
+        self.sum_up(clips, rows, source)
+        return Imported(clips, source, self.tree, tuple(self.report.notes))
+
+    def sum_up(self, clips: Sequence[Clip], rows: Sequence[Row], source: Path) -> None:
+        """Note what is to be said on all clips together; here nothing."""
 
     def read_all(self, rows: Iterable[Row]) -> tuple[Clip, ...]:
         """Read the rows of a sheet in their order.
@@ -149,10 +172,7 @@ class ClipReader:
     def folder(self, row: Row, subject: str) -> Path | None:
         """The folder of a row's frames."""
         if subject not in self._folders:
-            if subject not in self._absent:
-                what = f"no folder for subject {subject} in {self.tree}"
-                self.report.problem(row.at("subject"), what, "restore it, or take the subject's rows out")
-            self._absent.add(subject)
+            self._miss(row, subject, f"no folder for subject {subject} in {self.tree}", "restore it")
             return None
         return self.find_clip(row, self._folders[subject], row["name"])
 
@@ -191,6 +211,12 @@ class ClipReader:
             self.report.problem(str(folder), "no frames in this folder", "restore it from the original")
         return frames
 
+    def _miss(self, row: Row, subject: str, what: str, remedy: str) -> None:
+        """Report that a subject has no frames, once for all of that person's rows."""
+        if subject not in self._absent:
+            self.report.problem(row.at("subject"), what, f"{remedy}, or take the subject's rows out")
+        self._absent.add(subject)
+
     def _is_new(self, row: Row, subject: str) -> bool:
         name = self.name(row, subject)
         first = self._seen.setdefault((subject, name), row.number)
@@ -215,7 +241,7 @@ class NamedClipReader(ClipReader):
         self,
         dataset: str,
         tree: Path,
-        read_subject: Callable[[str], str | None],
+        read_subject: ReadSubject,
         spellings: str,
         fps: float,
         apex: ApexRule,
@@ -245,10 +271,7 @@ class NamedClipReader(ClipReader):
     def folder(self, row: Row, subject: str) -> Path | None:
         """The folder of a row's frames, wherever it is."""
         if subject not in self.clips:
-            if subject not in self._absent:
-                what = f"no folder for a clip of subject {subject} in {self.tree}"
-                self.report.problem(row.at("subject"), what, "restore them, or take the subject's rows out")
-            self._absent.add(subject)
+            self._miss(row, subject, f"no folder for a clip of subject {subject} in {self.tree}", "restore them")
             return None
         name, clips = row["name"], self.clips[subject]
         folders = self.choose(row, clips.get(name, []))
@@ -267,3 +290,48 @@ class NamedClipReader(ClipReader):
     def choose(self, row: Row, folders: list[Path]) -> list[Path]:
         """Of several folders of a row's name, those it may mean; here all of them."""
         return folders
+
+
+@dataclass(frozen=True)
+class SheetImporter:
+    """Reads a dataset that is one sheet and one tree of frames, as it is distributed.
+
+    Attributes
+    ----------
+    sheet
+        What the sheet is called, for messages; it is found by its columns.
+    make_reader
+        Finds the tree of frames in a folder, and gives what reads the rows of the sheet against it.
+    required, optional
+        The sheet's columns; see :func:`~mer_data.sheets.read_sheet`.
+    spare
+        See :func:`~.common.find_sheet`.
+    """
+
+    sheet: str
+    make_reader: Callable[[Path, Sequence[Row], ApexRule], ClipReader]
+    required: Columns
+    optional: Columns
+    spare: str = ""
+
+    def __call__(self, sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
+        """Read the dataset.
+
+        Parameters
+        ----------
+        sources
+            The dataset's folder; or the sheet and a folder of frames, where there are several to choose from.
+        apex
+            What to do for a clip without an apex.
+
+        Returns
+        -------
+        Clips in the order of the sheet, with a note for every value that was repaired.
+
+        Raises
+        ------
+        BadInput
+            With all that is wrong with the sheet and the frames, row by row.
+        """
+        sheet, root = open_sheet(sources, self.required, self.optional, self.sheet, self.spare)
+        return self.make_reader(root, sheet.rows, apex).import_rows(sheet.rows, sheet.path)

@@ -17,39 +17,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mer_data.apex import midpoint, spot_apex
-from mer_data.datasets.common import Report, entries, find_folder, loose, sheet_and_root, subject_folders
+from mer_data.datasets.common import (
+    Report,
+    entries,
+    find_folder,
+    loose,
+    sheet_and_root,
+    subject_folders,
+    subject_reader,
+)
 from mer_data.frames import IMAGE_SUFFIXES, frame_number, inside, list_frames
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
 
-CAMERAS = {"HS": ("smic", 100.0), "VIS": ("smic_vis", 25.0), "NIR": ("smic_nir", 25.0)}
+
+@dataclass(frozen=True)
+class Camera:
+    """What a camera's clips are called in SMIC and in SMIC-E, the extended release; and frames per second."""
+
+    dataset: str
+    extended: str
+    fps: float
+
+
+CAMERAS = {
+    "HS": Camera("smic", "smic_e", 100.0),  # high speed
+    "VIS": Camera("smic_vis", "smic_e_vis", 25.0),  # visible light
+    "NIR": Camera("smic_nir", "smic_e_nir", 25.0),  # near infrared
+}
 TREES = ("SMIC_all_cropped", "SMIC_all_raw")
 EMOTIONS = {"negative": "ne", "positive": "po", "surprise": "sur"}
 _EXTENDED = "the extended release, SMIC-E, has formats of its own, such as smic_e"
-_SUBJECT = re.compile(r"s0*(\d{1,2})", re.IGNORECASE)
+read_subject = subject_reader(r"s0*(\d{1,2})", "s{:02}")  # s01 may also be written s1
 _CLIP = re.compile(r"s0*(\d{1,2})_([a-z]+)_(\d+)", re.IGNORECASE)
 
 
-def read_hs(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read SMIC-HS, the high-speed camera; see :func:`read`."""
-    return read("HS", sources, apex)
-
-
-def read_vis(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read SMIC-VIS, the ordinary camera; see :func:`read`."""
-    return read("VIS", sources, apex)
-
-
-def read_nir(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read SMIC-NIR, the near-infrared camera; see :func:`read`."""
-    return read("NIR", sources, apex)
-
-
-def read(camera: str, sources: Sequence[Path], apex: ApexRule) -> Imported:
+def read(camera: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     """Read one camera of SMIC as it is distributed.
 
     Parameters
@@ -84,10 +93,7 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule) -> Imported:
     return Imported(tuple(reader.clips), tree, tree, tuple(reader.notes()))
 
 
-def read_subject(text: str) -> str | None:
-    """Turn a folder's ``s1`` or ``s01`` into the canonical ``s01``; None if it is neither."""
-    match = _SUBJECT.fullmatch(text)
-    return f"s{int(match.group(1)):02}" if match else None
+read_hs, read_vis, read_nir = (partial(read, camera) for camera in CAMERAS)
 
 
 def read_name(text: str) -> tuple[str, str] | None:
@@ -118,7 +124,7 @@ def _refuse_other_camera(tree: Path, camera: str) -> None:
     others = {loose(name): name for name in CAMERAS if name != camera}
     other = others.get(loose(tree.name))
     if other:
-        remedy = f"give SMIC's folder {camera}, or import this one as {CAMERAS[other][0]}"
+        remedy = f"give SMIC's folder {camera}, or import this one as {CAMERAS[other].dataset}"
         raise BadInput(Problem(str(tree), f"is the folder of camera {other}, not {camera}", remedy))
 
 
@@ -128,7 +134,7 @@ class _Reader:
     def __init__(self, camera: str, tree: Path, apex: ApexRule) -> None:
         self.clips: list[Clip] = []
         self.report = Report()
-        self._dataset, self._fps = CAMERAS[camera]
+        self._dataset, self._fps = CAMERAS[camera].dataset, CAMERAS[camera].fps
         self._tree, self._apex = tree, apex
         self._passed_over = 0
 

@@ -18,9 +18,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from mer_data.datasets.common import UNITS, loose, read_each, sheet_and_root, sheet_files, tree_below
+from mer_data.datasets.common import UNITS, loose, read_each, sheet_and_root, sheet_files, the_one, tree_below
 from mer_data.datasets.intervals import at_onset, read_number
 from mer_data.datasets.reader import NamedClipReader
 from mer_data.datasets.smic import CAMERAS, EMOTIONS, read_name, read_subject
@@ -29,7 +30,6 @@ from mer_data.labels import read_emotion
 from mer_data.problems import BadInput, Problem
 from mer_data.sheets import Row, Sheet, read_sheet
 
-NAMES = {"HS": "smic_e", "VIS": "smic_e_vis", "NIR": "smic_e_nir"}
 SHEET = "SMIC-{}-E_annotation.xlsx"
 REQUIRED = {
     "subject": ("Subject",),
@@ -46,28 +46,13 @@ _SHORT = ("smicallcropped", "smicallraw")  # the trees of the release with short
 _DEPTH = 4  # SMIC/SMIC-E_raw image/HS_long/SMIC-HS-E is three below the root, and copies have HS in it
 
 
-def read_hs(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read the high-speed camera of SMIC-E; see :func:`read`."""
-    return read("HS", sources, apex)
-
-
-def read_vis(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read the ordinary camera of SMIC-E; see :func:`read`."""
-    return read("VIS", sources, apex)
-
-
-def read_nir(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
-    """Read the near-infrared camera of SMIC-E; see :func:`read`."""
-    return read("NIR", sources, apex)
-
-
-def read(camera: str, sources: Sequence[Path], apex: ApexRule) -> Imported:
+def read(camera: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     """Read one camera of SMIC-E as it is distributed.
 
     Parameters
     ----------
     camera
-        ``HS``, ``VIS`` or ``NIR``.
+        One of ``CAMERAS``.
     sources
         The folder ``SMIC``, ``SMIC-E_raw image`` or ``HS_long``; or the sheet and a folder of frames.
     apex
@@ -87,19 +72,22 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule) -> Imported:
     tree = _find_tree(root, camera)
     sheet = _read(named) if named else _find_sheet(tree, root, camera)
     rows, text = _without_text(sheet.rows)
-    reader = _Reader(NAMES[camera], tree, CAMERAS[camera][1], _events(rows), apex)
+    reader = _Reader(CAMERAS[camera].extended, tree, CAMERAS[camera].fps, _events(rows), apex)
     if text:
         reader.report.note(text[0].at(), f"{len(text)} rows of text from here on are passed over")
     if "apex" in sheet.rows[0].headers:
         reader.report.note(str(sheet.path), "gives apexes, which the official sheet does not; they are used")
     else:
         reader.report.note(str(sheet.path), "gives no apex for any clip; the middle frame is taken, or motion decides")
-    return Imported(reader.read_all(reader.rows), sheet.path, tree, tuple(reader.report.notes))
+    return reader.import_rows(reader.rows, sheet.path)
+
+
+read_hs, read_vis, read_nir = (partial(read, camera) for camera in CAMERAS)
 
 
 def _find_tree(root: Path, camera: str) -> Path:
     """Find a camera's folder of subjects; folders of the other cameras and of the short clips are passed over."""
-    others = [other for other in NAMES if other != camera]
+    others = [other for other in CAMERAS if other != camera]
     skipped = {*_SHORT, *(loose(name.format(other)) for other in others for name in ("{}", "{}_long", "SMIC-{}-E"))}
     example = f"{camera}_long/SMIC-{camera}-E/s01"
     tree = tree_below(root, skipped, read_subject, example, _DEPTH)
@@ -120,13 +108,9 @@ def _find_sheet(tree: Path, root: Path, camera: str) -> Sheet:
         found, wrong = read_each(sheet_files(folder), _read)
         problems += wrong
         if len(found) > 1:  # above the cameras' folders there may be one for each
-            found = [one for one in found if f"smic{camera}e".casefold() in loose(one.path.name)] or found
-        if len(found) > 1:
-            names = ", ".join(one.path.name for one in found)
-            what = f"{len(found)} sheets have the right columns: {names}"
-            raise BadInput(Problem(str(folder), what, "name the sheet to use as well as the folder"))
-        if found:
-            return found[0]
+            found = [sheet for sheet in found if f"smic{camera}e".casefold() in loose(sheet.path.name)] or found
+        if sheet := the_one(found, folder):
+            return sheet
         if folder == root:
             break
     example = SHEET.format(camera)

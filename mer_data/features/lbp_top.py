@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -206,89 +207,69 @@ def lbp_top(
     return np.asarray(histograms / histograms.sum(axis=2, keepdims=True))
 
 
-_PARAMS: dict[str, Any] = {
-    **working_params(SIZE),
-    "code": "neighbour >= centre; XY (x, -y), XT (x, -t), YT (-y, -t)",
-    "border": "the radii, removed once from the clip",
-    "order": "block by rows, plane XY XT YT, bin",
-    "normalisation": "each histogram to sum 1",
-}
+@dataclass(frozen=True)
+class Setting:
+    """A setting of LBP-TOP that somebody published, for frames of :data:`SIZE`.
 
-
-@feature(
-    name="lbp_top_megc",
-    version=1,
-    frames="onset..offset",
-    channels=(),
-    size=(1125,),
-    dtype="float32",
-    params={
-        **_PARAMS,
-        "time": [TIM, 10],
-        "radii": [1, 1, 4],
-        "points": 4,
-        "sampling": "nearest",
-        "mapping": "u2 of 4 points, shared bin last",
-        "blocks": "5 x 5, no overlap, edges rounded",
-    },
-)
-def lbp_top_megc(frames: Frames) -> npt.NDArray[np.float32]:
-    """Compute LBP-TOP as the baseline of MEGC 2019 is described: radii 1, 1, 4, four neighbours, 5×5 blocks, TIM 10.
-
-    Parameters
+    Attributes
     ----------
-    frames
-        All frames from onset to offset, uint8 ``[H, W, 3]`` each, BGR, of one size.
-
-    Returns
-    -------
-    float32 ``[1125]``: block by block, in a block XY, XT, YT, 15 bins each.
-
-    Raises
-    ------
-    ValueError
-        If the frames differ in size.
-
-    References
-    ----------
-    See, Yap, Li, Hong, Wang, "MEGC 2019 - The second facial micro-expressions grand challenge", FG 2019. Its size of
-    the crop is not published; here it is :data:`SIZE`.
+    length
+        Frames after temporal interpolation.
+    radii, points, sampling
+        As for :func:`lbp_codes`.
+    mapped, shared
+        As ``points`` and ``shared`` of :func:`uniform_table`.
+    layers
+        Gives the blocks for height and width inside the border; see :func:`lbp_top`.
+    blocks
+        The same in words.
+    keeps_longer
+        Whether clips of `length` frames or more stay as they are.
     """
-    volume = tim_bytes(grey_volume(frames, SIZE), 10)
-    layers = split_blocks(SIZE[0] - 2, SIZE[1] - 2, 5)
-    return lbp_top(volume, (1, 1, 4), 4, uniform_table(4), layers, "nearest").astype(np.float32).ravel()
+
+    length: int
+    radii: Radii
+    points: int
+    mapped: int
+    layers: Callable[[int, int], list[Layer]]
+    blocks: str
+    sampling: Sampling = "nearest"
+    shared: Literal["first", "last"] = "last"
+    keeps_longer: bool = False
+
+    def params(self) -> dict[str, Any]:
+        """Name everything that changes the bytes, for the feature's key."""
+        kept = f"{self.length} if the clip has fewer frames, else as it is"
+        return {
+            **working_params(SIZE),
+            "code": "neighbour >= centre; XY (x, -y), XT (x, -t), YT (-y, -t)",
+            "border": "the radii, removed once from the clip",
+            "order": "block by rows, plane XY XT YT, bin",
+            "normalisation": "each histogram to sum 1",
+            "time": [TIM, kept if self.keeps_longer else self.length],
+            "radii": list(self.radii),
+            "points": self.points,
+            "sampling": self.sampling,
+            "mapping": f"u2 of {self.mapped} points, shared bin {self.shared}",
+            "blocks": self.blocks,
+        }
 
 
-@feature(
-    name="lbp_top_meb",
-    version=1,
-    frames="onset..offset",
-    channels=(),
-    size=(11328,),
-    dtype="float32",
-    params={
-        **_PARAMS,
-        "time": [TIM, "10 if the clip has fewer frames, else as it is"],
-        "radii": [3, 3, 3],
-        "points": 8,
-        "sampling": "nearest",
-        "mapping": "u2 of 8 points, shared bin last",
-        "blocks": "8 x 8, overlap 0.7, two blocks per pixel at most, as MEB's code",
-    },
-)
-def lbp_top_meb(frames: Frames) -> npt.NDArray[np.float32]:
-    """Compute LBP-TOP with the setting of MEB: radii 3, eight neighbours, 8×8 overlapping blocks.
-
-    Unlike there, the size is fixed (:data:`SIZE`) and histograms are normalised: counts grow with a clip's length.
+def lbp_top_of(frames: Frames, setting: Setting, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Compute LBP-TOP of a clip with a published setting.
 
     Parameters
     ----------
     frames
         All frames from onset to offset, uint8 ``[H, W, 3]`` each, BGR, of one size.
+    setting
+        Of the codes, the blocks and the time.
+    shape
+        Of the result.
 
     Returns
     -------
-    float32 ``[11328]``: block by block, in a block XY, XT, YT, 59 bins each.
+    float32: block by block, in a block planes XY, XT, YT, and their bins, each histogram of sum 1.
 
     Raises
     ------
@@ -296,61 +277,71 @@ def lbp_top_meb(frames: Frames) -> npt.NDArray[np.float32]:
         If the frames differ in size.
     """
     volume = grey_volume(frames, SIZE)
-    volume = tim_bytes(volume, 10) if len(volume) < 10 else volume
-    layers = overlapping_blocks(SIZE[0] - 6, SIZE[1] - 6, 8, 0.7)
-    return lbp_top(volume, (3, 3, 3), 8, uniform_table(8), layers, "nearest").astype(np.float32).ravel()
+    if len(volume) < setting.length or not setting.keeps_longer:
+        volume = tim_bytes(volume, setting.length)
+    rx, ry, _ = setting.radii
+    layers = setting.layers(SIZE[0] - 2 * ry, SIZE[1] - 2 * rx)
+    table = uniform_table(setting.mapped, setting.shared)
+    histograms = lbp_top(volume, setting.radii, setting.points, table, layers, setting.sampling)
+    return histograms.astype(np.float32).reshape(shape)
 
 
-def lbp_top_atn(frames: Frames, length: int, points: int) -> npt.NDArray[np.float32]:
-    """Compute LBP-TOP in the layout of the files that are published with ATN: the whole face is one block.
-
-    There, codes of four neighbours went through the table of eight, so that only bins 0 to 11 are ever filled.
-
-    Parameters
-    ----------
-    frames
-        All frames from onset to offset, uint8 ``[H, W, 3]`` each, BGR, of one size.
-    length
-        Frames after temporal interpolation.
-    points
-        Neighbours, 4 or 8; between voxels they are interpolated.
-
-    Returns
-    -------
-    float32 ``[3, 59]``: planes XY, XT, YT; bin 0 is the one that non-uniform codes share. Rows sum to 1.
-
-    Raises
-    ------
-    ValueError
-        If the frames differ in size.
-
-    References
-    ----------
-    Peng, Wang, Bi, Shi, Zhou, Chen, "A novel apex-time network for cross-dataset micro-expression recognition",
-    ACII 2019.
-    """
-    volume = tim_bytes(grey_volume(frames, SIZE), length)
-    layers = split_blocks(SIZE[0] - 6, SIZE[1] - 6, 1)
-    table = uniform_table(8, shared="first")
-    return np.asarray(lbp_top(volume, (3, 3, 3), points, table, layers, "bilinear")[0], np.float32)
+def _register(name: str, shape: tuple[int, ...], setting: Setting) -> None:
+    feature(
+        name=name,
+        version=1,
+        frames="onset..offset",
+        channels=(),
+        size=shape,
+        dtype="float32",
+        params=setting.params(),
+    )(partial(lbp_top_of, setting=setting, shape=shape))
 
 
+# As the baseline of MEGC 2019 is described: See, Yap, Li, Hong, Wang, "MEGC 2019 - The second facial micro-expressions
+# grand challenge", FG 2019. Its size of the crop is not published.
+_register(
+    "lbp_top_megc",
+    (1125,),
+    Setting(
+        length=10,
+        radii=(1, 1, 4),
+        points=4,
+        mapped=4,
+        layers=partial(split_blocks, count=5),
+        blocks="5 x 5, no overlap, edges rounded",
+    ),
+)
+# As MEB's code. Unlike there, the size is fixed and histograms are normalised: counts grow with a clip's length.
+_register(
+    "lbp_top_meb",
+    (11328,),
+    Setting(
+        length=10,
+        radii=(3, 3, 3),
+        points=8,
+        mapped=8,
+        layers=partial(overlapping_blocks, count=8, overlap=0.7),
+        blocks="8 x 8, overlap 0.7, two blocks per pixel at most, as MEB's code",
+        keeps_longer=True,
+    ),
+)
+# As the files published with ATN: Peng, Wang, Bi, Shi, Zhou, Chen, "A novel apex-time network for cross-dataset
+# micro-expression recognition", ACII 2019. There, codes of four neighbours went through the table of eight, so that
+# only bins 0 to 11 are ever filled; bin 0 is the shared one.
 for _length in (10, 64):
     for _points in (4, 8):
-        feature(
-            name=f"lbp_top_atn_tim{_length}_p{_points}",
-            version=1,
-            frames="onset..offset",
-            channels=(),
-            size=(3, 59),
-            dtype="float32",
-            params={
-                **_PARAMS,
-                "time": [TIM, _length],
-                "radii": [3, 3, 3],
-                "points": _points,
-                "sampling": "bilinear",
-                "mapping": "u2 of 8 points, shared bin first",
-                "blocks": "whole face",
-            },
-        )(partial(lbp_top_atn, length=_length, points=_points))
+        _register(
+            f"lbp_top_atn_tim{_length}_p{_points}",
+            (3, 59),
+            Setting(
+                length=_length,
+                radii=(3, 3, 3),
+                points=_points,
+                mapped=8,
+                layers=partial(split_blocks, count=1),
+                blocks="whole face",
+                sampling="bilinear",
+                shared="first",
+            ),
+        )

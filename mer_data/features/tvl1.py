@@ -26,7 +26,7 @@ _SMALLEST_SIDE = 16  # pixels; OpenCV makes no coarser image
 _FLAT = np.finfo(np.float32).eps  # a squared gradient below it tells nothing
 
 
-def _compiled(function: Callable[P, R]) -> Callable[P, R]:
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile at the first call, and keep the machine code for the next process where there is a place for it."""
     try:
         return numba.njit(error_model="numpy", cache=True)(function)
@@ -100,7 +100,7 @@ def _gradient(image: Plane) -> tuple[Plane, Plane]:
     return half * (wide[1:-1, 2:] - wide[1:-1, :-2]), half * (wide[2:, 1:-1] - wide[:-2, 1:-1])
 
 
-@_compiled
+@compiled
 def _iterate(
     x: Plane,
     y: Plane,
@@ -163,7 +163,7 @@ def _iterate(
     return change
 
 
-@_compiled
+@compiled
 def _duals_of_row(row: Plane, below: Plane, along: Plane, down: Plane, rate: np.float32) -> None:
     """Follow the gradient of one row of the flow; ``below`` is the row itself at the lower border."""
     last = len(row) - 1

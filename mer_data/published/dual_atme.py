@@ -223,7 +223,7 @@ def _read_pictures(
         try:
             file = match_tail(root, _path_of(feature, path))
         except BadInput as error:
-            problems += [replace(one, where=f"{place}: {one.where}") for one in error.problems]
+            problems += [replace(problem, where=f"{place}: {problem.where}") for problem in error.problems]
             continue
         wanted = "a flow picture is square"
         picture = read_png(file, f"{file} ({place})", lambda width, height: width == height > 0, wanted)

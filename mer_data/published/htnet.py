@@ -95,14 +95,14 @@ def read(sources: Sequence[Path]) -> Imported:
         raise BadInput(Problem(str(error.filename), f"cannot be read: {error.strerror}", "check its rights")) from error
     arrays: dict[str, npt.NDArray[Any]] = {}
     problems = listing.problems
-    listed = sorted(listing.maps, key=lambda one: list_order(one.clip))
-    for one in listed:
-        found = _read_map(one)
+    in_order = sorted(listing.maps, key=lambda listed: list_order(listed.clip))
+    for listed in in_order:
+        found = _read_map(listed)
         if isinstance(found, Problem):
             problems.append(found)
         else:
-            arrays[one.clip.id] = found
-    clips = tuple(one.clip for one in listed)
+            arrays[listed.clip.id] = found
+    clips = tuple(listed.clip for listed in in_order)
     apexes, apex_notes = read_apex([base / APEX_FOLDER for base in _bases(_folder(sources))], clips, problems)
     raise_all(problems)
     notes = (*_count_note(len(clips), len({clip.subject for clip in clips})), *_channel_note(arrays), *apex_notes)
@@ -150,10 +150,10 @@ def _list(sources: Sequence[Path]) -> tuple[Path, Listing]:
     return sheet, list_flat(table, flat)
 
 
-def _read_map(one: Listed) -> npt.NDArray[np.uint8] | Problem:
+def _read_map(listed: Listed) -> npt.NDArray[np.uint8] | Problem:
     """Read a map as uint8 ``[3, 28, 28]``; the file's red, green, blue are u, v, strain."""
-    where = f"{one.path} ({one.row})" if one.row else str(one.path)
-    return read_png(one.path, where, lambda *size: size == (_SIZE, _SIZE), f"a flow map is {_SIZE}x{_SIZE}")
+    where = f"{listed.path} ({listed.row})" if listed.row else str(listed.path)
+    return read_png(listed.path, where, lambda *size: size == (_SIZE, _SIZE), f"a flow map is {_SIZE}x{_SIZE}")
 
 
 def _count_note(clips: int, subjects: int) -> list[str]:

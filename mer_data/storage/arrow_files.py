@@ -108,7 +108,7 @@ class ArrayWriter:
         """Add a clip's array, which must not be changed afterwards."""
         self._ids.append(clip_id)
         self._arrays.append(array)
-        if sum(one.nbytes for one in self._arrays) >= _BATCH_BYTES:
+        if sum(array.nbytes for array in self._arrays) >= _BATCH_BYTES:
             self._write()
 
     def discard(self) -> None:

@@ -55,11 +55,11 @@ class Remote:
 
     def files(self, relative: str) -> list[str]:
         """Names of the files directly below a folder, sorted."""
-        return sorted(one.base_name for one in self._list(relative) if one.type == fs.FileType.File)
+        return sorted(entry.base_name for entry in self._list(relative) if entry.type == fs.FileType.File)
 
     def folders(self, relative: str = "") -> list[str]:
         """Names of the folders directly below a folder, sorted."""
-        return sorted(one.base_name for one in self._list(relative) if one.type == fs.FileType.Directory)
+        return sorted(entry.base_name for entry in self._list(relative) if entry.type == fs.FileType.Directory)
 
     def _list(self, relative: str) -> list[fs.FileInfo]:
         with self._told():
@@ -75,8 +75,8 @@ class Remote:
         with self._told():
             found = self._fs.get_file_info(fs.FileSelector(str(self._base), allow_not_found=True, recursive=True))
         # An object whose name is a path out of the folder is not ours to copy anywhere.
-        files = {os.path.relpath(one.path, self._base): one for one in found if one.type == fs.FileType.File}
-        return {name: _stamp(one) for name, one in files.items() if not name.startswith("..")}
+        files = {os.path.relpath(entry.path, self._base): entry for entry in found if entry.type == fs.FileType.File}
+        return {name: _stamp(entry) for name, entry in files.items() if not name.startswith("..")}
 
     def stamp(self, relative: str) -> Stamp:
         """A file's size and time of change; raises FileNotFoundError if there is none."""

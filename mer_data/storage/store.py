@@ -135,7 +135,7 @@ class Store:
         """The names of the features a dataset has, sorted."""
         if self._remote:
             here = f"{dataset}/features"
-            return [one for one in self._remote.folders(here) if self._remote.has(f"{here}/{one}/manifest.json")]
+            return [name for name in self._remote.folders(here) if self._remote.has(f"{here}/{name}/manifest.json")]
         return sorted(path.parent.name for path in self.root.glob(f"{dataset}/features/*/manifest.json"))
 
     def feature(self, dataset: str, name: str) -> Feature:

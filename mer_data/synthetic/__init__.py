@@ -6,13 +6,17 @@ A twin is for tests, demonstrations and trials of the machinery. Scores on it sa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
+from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.synthetic.aman import make_aman
 from mer_data.synthetic.atn import make_atn
 from mer_data.synthetic.casme import make_casme
-from mer_data.synthetic.casme2 import HEADER, SHEET, make_casme2
+from mer_data.synthetic.casme2 import make_casme2
 from mer_data.synthetic.casme3 import make_casme3a, make_casme3c
 from mer_data.synthetic.casme_sq import make_casme_sq
+from mer_data.synthetic.casting import ClipTruth
+from mer_data.synthetic.dataset_twin import DatasetTwin
 from mer_data.synthetic.dfme import make_dfme
 from mer_data.synthetic.dual_atme import make_dual_atme
 from mer_data.synthetic.fourdme import make_fourdme
@@ -24,34 +28,25 @@ from mer_data.synthetic.samm import make_samm
 from mer_data.synthetic.samm_lv import make_samm_lv
 from mer_data.synthetic.smic import make_smic, make_smic_nir, make_smic_vis
 from mer_data.synthetic.smic_e import make_smic_e, make_smic_e_nir, make_smic_e_vis
-from mer_data.synthetic.twin import TRUTH, ClipTruth, Field, Progress, planted_flow, read_truth
+from mer_data.synthetic.twin import TRUTH, Progress, planted_flow, read_truth
 
 __all__ = (
-    "COMPOSITE_TWINS", "HEADER", "PROJECT_TWINS", "SHEET", "TRUTH", "TWINS",
-    "ClipTruth", "Field", "Progress", "make_casme2", "planted_flow", "read_truth",
+    "COMPOSITE_TWINS", "PROJECT_TWINS", "TRUTH", "TWINS",
+    "ClipTruth", "Progress", "draw", "make_casme2", "planted_flow", "read_truth", "refuse_undrawable",
 )  # fmt: skip
 
-# By format; each is a MakeTwin, and callers may leave any option out.
-TWINS: Mapping[str, Callable[..., None]] = {
-    "casme": make_casme,
-    "casme2": make_casme2,
-    "casme_sq": make_casme_sq,
-    "casme3a": make_casme3a,
-    "casme3c": make_casme3c,
-    "samm": make_samm,
-    "samm_lv": make_samm_lv,
-    "smic": make_smic,
-    "smic_vis": make_smic_vis,
-    "smic_nir": make_smic_nir,
-    "smic_e": make_smic_e,
-    "smic_e_vis": make_smic_e_vis,
-    "smic_e_nir": make_smic_e_nir,
-    "mmew": make_mmew,
-    "4dme": make_fourdme,
-    "dfme": make_dfme,
-}
+# By format.
+TWINS: Mapping[str, DatasetTwin] = {
+    twin.profile.dataset: twin
+    for twin in (
+        make_casme, make_casme2, make_casme_sq, make_casme3a, make_casme3c, make_samm, make_samm_lv,
+        make_smic, make_smic_vis, make_smic_nir, make_smic_e, make_smic_e_vis, make_smic_e_nir,
+        make_mmew, make_fourdme, make_dfme,
+    )
+}  # fmt: skip
 
-# The same for what other projects hand on: clips of several datasets, named as the published lists name them.
+# The same for what other projects hand on: clips of several datasets, named as the published lists name them. Each is a
+# MakeTwin, as those above are when they are called.
 PROJECT_TWINS: Mapping[str, Callable[..., None]] = {
     "offtanet": make_offtanet,
     "atn": make_atn,
@@ -63,3 +58,56 @@ PROJECT_TWINS: Mapping[str, Callable[..., None]] = {
 # A function (dest, *, seed, size=..., length=..., progress=None) for each published list: below dest, a twin for each
 # of its datasets, each with an importer of its own.
 COMPOSITE_TWINS: Mapping[str, Callable[..., None]] = {"megc2019": make_megc2019}
+
+
+def draw(
+    format_: str,
+    dest: Path,
+    *,
+    subjects: int | None = None,
+    clips: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> None:
+    """Draw a synthetic dataset in the layout of a format.
+
+    Parameters
+    ----------
+    format_
+        A key of :data:`TWINS`, :data:`PROJECT_TWINS` or :data:`COMPOSITE_TWINS`.
+    dest
+        A folder that does not exist or is empty.
+    subjects, clips
+        How many; as many as the real dataset has if None.
+    seed
+        Another seed draws other faces, motions and intervals.
+    progress
+        Called with the clips done and the clips in all.
+
+    Raises
+    ------
+    BadInput
+        As :func:`refuse_undrawable`, or if `dest` holds files, or the numbers make no dataset.
+    """
+    refuse_undrawable(format_, subjects, clips)
+    wanted = {name: count for name, count in (("subjects", subjects), ("clips", clips)) if count is not None}
+    _makers()[format_](dest, **wanted, seed=seed, progress=progress)
+
+
+def refuse_undrawable(format_: str, subjects: int | None, clips: int | None) -> None:
+    """Refuse what :func:`draw` cannot draw, whatever the folder.
+
+    Raises
+    ------
+    BadInput
+        If there is no twin of that format, or its clips cannot be chosen but were.
+    """
+    if format_ not in _makers():
+        raise BadInput(Problem(format_, "no synthetic dataset of this format", did_you_mean(format_, _makers())))
+    if format_ in COMPOSITE_TWINS and (subjects, clips) != (None, None):
+        what = "its clips are those of the published list"
+        raise BadInput(Problem(format_, what, "leave --subjects and --clips out"))
+
+
+def _makers() -> dict[str, Callable[..., None]]:
+    return {**TWINS, **PROJECT_TWINS, **COMPOSITE_TWINS}

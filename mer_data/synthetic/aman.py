@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_data.problems import BadInput, Problem
-from mer_data.synthetic.casting import ClipTruth
+from mer_data.synthetic.casting import ClipTruth, of_one_size
 from mer_data.synthetic.published import LABELS, picture, plan_published
-from mer_data.synthetic.twin import Progress, new_twin, of_one_size, random_state, write_image
+from mer_data.synthetic.twin import Progress, counted, new_twin, random_state, write_image
 
 _MAP = (256, 14, 14)
 
@@ -61,10 +61,8 @@ def make_aman(
         raise BadInput(Problem(str(dest), f"{frames} frames and {factors} factors", "at least one of each"))
     planned = of_one_size(plan_published(subjects, clips, seed, size, length), size)
     with new_twin(dest, "aman", planned, seed) as folder:
-        for position, truth in enumerate(planned):
+        for position, truth in enumerate(counted(planned, progress)):
             _write_clip(folder, truth, seed, frames + position % 3, factors, first=8 + position % 2)
-            if progress:
-                progress(position + 1, len(planned))
 
 
 def _write_clip(folder: Path, truth: ClipTruth, seed: int, frames: int, factors: int, first: int) -> None:

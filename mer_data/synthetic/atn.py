@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mer_data.synthetic import motion
 from mer_data.synthetic.casting import ClipTruth
 from mer_data.synthetic.published import CLIPS, LABELS, SUBJECTS, picture, plan_published
-from mer_data.synthetic.twin import Progress, new_twin, random_state, write_image
+from mer_data.synthetic.twin import Progress, counted, new_twin, random_state, write_image
 
 STEPS, APEX_STEP, CELLS = 64, 32, 8
 _HEADER = b"MATLAB 5.0 MAT-file, written by a twin".ljust(116)
@@ -45,13 +45,11 @@ def make_atn(
         lines = [f"{crop_name(truth)} {LABELS[truth.emotion]}\r\n" for truth in planned]
         (data / "Apex_Cropped_images.txt").write_bytes("".join([*lines, "\r\n"]).encode())
         with (data / "OpticalFlowFeatureData.txt").open("wb") as text:
-            for position, truth in enumerate(planned):
+            for position, truth in enumerate(counted(planned, progress)):
                 grey = truth.dataset == "samm"
                 write_image(data / "Apex_Cropped_images" / crop_name(truth), picture(truth, seed, 1.0, grey=grey))
                 text.write(_block(truth, position).encode())
                 _write_mats(data, truth, seed)
-                if progress:
-                    progress(position + 1, len(planned))
 
 
 def key(truth: ClipTruth, separator: str = "-") -> str:

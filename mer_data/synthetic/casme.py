@@ -1,38 +1,23 @@
-"""The twin of CASME: names, proportions and sheet of :mod:`mer_data.datasets.casme`."""
+"""The twin of CASME: names, proportions and sheet of :mod:`mer_data.datasets.casme`.
+
+Planted quirks: frame numbers padded for half of the subjects, blank columns, clips of one name, apex plateaus, an onset
+and an offset that disagree with the folder, and ``Thumbs.db``.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from mer_data.synthetic.twin import ClipTruth, Profile, Progress, draw, numbered, plan
-from mer_data.synthetic.workbook import units_cell, write_workbook
+from mer_data.datasets.casme import SHEET, TREES
+from mer_data.synthetic.casting import ClipTruth, Profile, numbered, shift
+from mer_data.synthetic.dataset_twin import DatasetTwin, Layout
+from mer_data.synthetic.workbook import two_sheets, units_cell
 
-SHEET = "casme.xlsx"
 HEADER = ("Subject", "Filename", "", "OnsetF", "ApexF1", "ApexF2", "OffsetF", "", "AU", "Emotion")
-
-# Clips per emotion in the released sheet of 189.
-PROPORTIONS = {
-    "tense": 68, "disgust": 45, "repression": 39, "surprise": 20, "happiness": 7, "sadness": 6, "contempt": 2,
-    "fear": 2,
-}  # fmt: skip
-ALWAYS = ("disgust", "happiness", "surprise")  # one for each of the three classes
-_UNITS = {
-    "tense": ("4", "4+7", "14"),
-    "disgust": ("9", "4+9", "10"),
-    "repression": ("17", "15+17", "14+17"),
-    "surprise": ("1+2", "R1+R2"),
-    "happiness": ("12", "6+12"),
-    "sadness": ("1+4", "15"),
-    "contempt": ("L14",),
-    "fear": ("1+4+20",),
-}
 _SHAPES = ("EP{:02}_{}", "EP{:02}_{}_{}", "EP{:02}_1{}", "EP{:02}", "EP{:02}_{}_1{}", "EP{:02}_1{}_{}")
 _SHAPE_SHARES = np.array((141, 22, 11, 9, 4, 2)) / 189
 _WRONG = 8  # frames by which a planted mistake in the sheet is off
@@ -41,37 +26,6 @@ _WRONG = 8  # frames by which a planted mistake in the sheet is off
 def _name(rng: np.random.Generator, subject: str, emotion: str, number: int) -> str:
     """Draw a name in one of the shapes that CASME has; no two are of one video."""
     return str(rng.choice(_SHAPES, p=_SHAPE_SHARES)).format(number, *rng.integers(1, 10, 2))
-
-
-PROFILE = Profile(
-    dataset="casme",
-    people=numbered("sub{:02}"),
-    proportions=PROPORTIONS,
-    always=ALWAYS,
-    names=_name,
-    first=(20, 139),
-    units=_UNITS,
-)
-
-
-def make_casme(
-    dest: Path,
-    *,
-    subjects: int = 19,
-    clips: int = 189,
-    seed: int = 0,
-    size: tuple[int, int] = (150, 190),
-    length: tuple[int, int] = (8, 40),
-    progress: Progress | None = None,
-) -> None:
-    """Write a twin of CASME: sheet, cropped frames, and ``truth.json``; see :class:`~.twin.MakeTwin`.
-
-    Planted: frame numbers padded for half of the subjects, blank columns, clips of one name, apex plateaus, an onset
-    and an offset that disagree with the folder, and ``Thumbs.db``.
-    """
-    planned = _repeat_a_name(plan(PROFILE.casting(subjects, clips, size, length), seed))
-    frame_file = partial(_frame_file, unpadded=(subjects + 1) // 2)
-    draw(dest, planned, frame_file, partial(_write_rest, planned), seed=seed, progress=progress)
 
 
 def _repeat_a_name(planned: Sequence[ClipTruth]) -> list[ClipTruth]:
@@ -88,44 +42,60 @@ def _repeat_a_name(planned: Sequence[ClipTruth]) -> list[ClipTruth]:
     return [*planned[: planned.index(first)], *changed, *rest]
 
 
-def shift(truth: ClipTruth, onset: int, *, name: str, like: ClipTruth) -> ClipTruth:
-    """Let a clip begin at another frame, under another name, with frames of the size that another clip has."""
-    by = onset - truth.onset
-    return replace(
-        truth,
-        name=name,
-        onset=onset,
-        apex=truth.apex + by,
-        offset=truth.offset + by,
-        width=like.width,
-        height=like.height,
-    )
+def _layout(planned: Sequence[ClipTruth]) -> Layout:
+    unpadded = (planned[-1].face + 1) // 2
 
+    def frame_file(truth: ClipTruth, number: int) -> str:
+        clip = _sheet_name(truth)
+        digits = f"{number}" if truth.face <= unpadded else f"{number:03}"
+        return f"{TREES[0]}/{truth.subject}/{clip}/reg_{clip}-{digits}.jpg"
 
-def _frame_file(truth: ClipTruth, number: int, unpadded: int) -> str:
-    clip = _sheet_name(truth)
-    digits = f"{number}" if truth.face <= unpadded else f"{number:03}"
-    return f"Cropped/{truth.subject}/{clip}/reg_{clip}-{digits}.jpg"
+    return Layout(frame_file, {SHEET: two_sheets([HEADER, *_rows(planned)])}, {f"{TREES[0]}/Thumbs.db": b""})
 
 
 def _sheet_name(truth: ClipTruth) -> str:
     return re.sub(r"@\d+", "", truth.name)
 
 
-def _write_rest(planned: Sequence[ClipTruth], folder: Path) -> None:
-    rows = [_row(truth, position) for position, truth in enumerate(planned)]
+def _rows(planned: Sequence[ClipTruth]) -> list[list[object]]:
+    rows = [_row(position, truth) for position, truth in enumerate(planned)]
     # Only where a clip has its folder to itself does the folder tell what is right.
     alone = [position for position, truth in enumerate(planned) if truth.name == _sheet_name(truth)]
     if len(alone) > 1:
         rows[alone[0]][HEADER.index("OnsetF")] = planned[alone[0]].onset - _WRONG
         rows[alone[1]][HEADER.index("OffsetF")] = planned[alone[1]].offset + _WRONG
-    write_workbook(folder / SHEET, [HEADER, *rows])
-    (folder / "Cropped").mkdir()
-    (folder / "Cropped" / "Thumbs.db").touch()
+    return rows
 
 
-def _row(truth: ClipTruth, position: int) -> list[object]:
+def _row(position: int, truth: ClipTruth) -> list[object]:
     plateau = truth.apex + 1 if position % 7 == 0 else ""
     subject, units = int(truth.subject.removeprefix("sub")), units_cell(truth)
     frames = [truth.onset, truth.apex, plateau, truth.offset]
     return [subject, _sheet_name(truth), "", *frames, "", units, truth.emotion]
+
+
+PROFILE = Profile(
+    dataset="casme",
+    people=numbered("sub{:02}"),
+    # Of the released sheet, which has 189.
+    proportions={
+        "tense": 68, "disgust": 45, "repression": 39, "surprise": 20, "happiness": 7, "sadness": 6, "contempt": 2,
+        "fear": 2,
+    },
+    always=("disgust", "happiness", "surprise"),
+    names=_name,
+    first=(20, 139),
+    units={
+        "tense": ("4", "4+7", "14"),
+        "disgust": ("9", "4+9", "10"),
+        "repression": ("17", "15+17", "14+17"),
+        "surprise": ("1+2", "R1+R2"),
+        "happiness": ("12", "6+12"),
+        "sadness": ("1+4", "15"),
+        "contempt": ("L14",),
+        "fear": ("1+4+20",),
+    },
+)  # fmt: skip
+make_casme = DatasetTwin(
+    PROFILE, _layout, subjects=19, clips=189, length=(8, 40), size=(150, 190), quirks=_repeat_a_name
+)

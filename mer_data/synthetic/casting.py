@@ -155,6 +155,13 @@ def of_one_size(planned: Iterable[ClipTruth], size: tuple[int, int]) -> list[Cli
     return [replace(truth, width=size[0], height=size[1]) for truth in planned]
 
 
+def shift(truth: ClipTruth, onset: int, *, name: str = "", like: ClipTruth | None = None) -> ClipTruth:
+    """Let a clip begin at another frame; give it another name and frames like another clip's, if these are given."""
+    by = onset - truth.onset
+    moved = replace(truth, name=name or truth.name, onset=onset, apex=truth.apex + by, offset=truth.offset + by)
+    return replace(moved, width=like.width, height=like.height) if like else moved
+
+
 def share_out(proportions: Mapping[str, int], clips: int, always: Sequence[str]) -> dict[str, int]:
     """Share out `clips` by proportions, largest remainders first; words of `always` that have none yet before them."""
     exact = {word: max(clips, 0) * count / sum(proportions.values()) for word, count in proportions.items()}

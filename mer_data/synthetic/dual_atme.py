@@ -12,7 +12,7 @@ from mer_data.synthetic import motion
 from mer_data.synthetic.casting import ClipTruth
 from mer_data.synthetic.coloured import coloured, png, puzzled
 from mer_data.synthetic.published import CLIPS, LABELS, SUBJECTS, plan_published
-from mer_data.synthetic.twin import Progress, new_twin
+from mer_data.synthetic.twin import Progress, counted, new_twin
 
 LISTS = "data/MEGC2019/v_cde_flow"
 HOME = "/home/somebody/Dual-ATME"  # where the lists say that all is
@@ -43,14 +43,12 @@ def make_dual_atme(
     planned = plan_published(subjects, clips, seed, size, length)
     with new_twin(dest, "dual_atme", planned, seed) as folder:
         _write_lists(folder / LISTS, planned)
-        for done, truth in enumerate(planned, start=1):
+        for truth in counted(planned, progress):
             flow = motion.flow(truth.bumps, truth.drift, *size)
             for kind, shown in (("flow", flow), ("flow_puzzle", puzzled(flow))):
                 path = folder / picture_path(truth, kind)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(png(coloured(shown, min(size) // 2)))
-            if progress:
-                progress(done, len(planned))
 
 
 def picture_path(truth: ClipTruth, kind: str) -> str:

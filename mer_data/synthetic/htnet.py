@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mer_data.synthetic import motion
-from mer_data.synthetic.casting import ClipTruth
+from mer_data.synthetic.casting import ClipTruth, of_one_size
 from mer_data.synthetic.coloured import coloured, png
 from mer_data.synthetic.published import CLIPS, LABELS, SUBJECTS, picture, plan_published
-from mer_data.synthetic.twin import Progress, new_twin, of_one_size, write_image
+from mer_data.synthetic.twin import Progress, counted, new_twin, write_image
 
 SHEET = "combined_3_class2_for_optical_flow.csv"
 HEADER = ("dataset", "sub", "filename_o", "label", "apex", "imagename", "sub_filename")
@@ -43,11 +43,9 @@ def make_htnet(
     with new_twin(dest, "htnet", planned, seed) as folder:
         _write_sheet(folder / SHEET, planned)
         maps: dict[str, bytes] = {}
-        for done, truth in enumerate(planned, start=1):
+        for truth in counted(planned, progress):
             maps[truth.id] = png(coloured(motion.flow(truth.bumps, truth.drift, *size), _MAP))
             write_image(folder / "datasets" / APEXES / crop_name(truth), picture(truth, seed, 1.0))
-            if progress:
-                progress(done, len(planned))
         _write_maps(folder / "datasets", planned, maps)
 
 

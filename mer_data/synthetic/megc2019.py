@@ -17,15 +17,18 @@ from pathlib import Path
 import numpy as np
 
 from mer_data.composites import published
-from mer_data.synthetic import casme2, samm, smic
+from mer_data.synthetic.casme2 import make_casme2
 from mer_data.synthetic.casting import ClipTruth, plan_named, share_out
 from mer_data.synthetic.published import PROFILES
+from mer_data.synthetic.samm import make_samm
+from mer_data.synthetic.smic import in_recordings, make_smic
 from mer_data.synthetic.twin import Progress, refuse_in_use
 
 __all__ = ("FOLDERS", "LEFT_OUT", "make_megc2019")
 
 # Dataset to the folder that holds its twin.
 FOLDERS = {"casme2": "CASME2", "smic": "SMIC", "samm": "SAMM"}
+_TWINS = {"casme2": make_casme2, "smic": make_smic, "samm": make_samm}
 
 # Clips beside those of the list. Nobody of CASME II's sub10 and sub18 and of SAMM's 025 is in it.
 LEFT_OUT = {
@@ -62,7 +65,7 @@ def make_megc2019(
 ) -> None:
     """Write twins of CASME II, SMIC-HS and SAMM that hold the 442 clips of MEGC 2019, and a few others.
 
-    Each of the three folders appears when it is complete; see :func:`mer_data.synthetic.twin.draw`.
+    Each of the three folders appears when it is complete; see :func:`~.twin.draw_planned`.
 
     Parameters
     ----------
@@ -87,7 +90,7 @@ def make_megc2019(
     total, before = sum(map(len, plans.values())), 0
     for dataset, planned in plans.items():
         advance = _part_of(progress, before, total) if progress else None
-        _write(dataset, dest / FOLDERS[dataset], planned, seed, advance)
+        _TWINS[dataset].write(dest / FOLDERS[dataset], planned, seed=seed, progress=advance)
         before += len(planned)
 
 
@@ -98,7 +101,7 @@ def _plans(seed: int, size: tuple[int, int], length: tuple[int, int]) -> dict[st
         roles = _roles(dataset, seed)
         people = len({subject for subject, _ in roles})
         plans[dataset] = plan_named(PROFILES[dataset].casting(people, len(roles), size, length), roles, seed)
-    return plans
+    return {**plans, "smic": in_recordings(plans["smic"])}
 
 
 def _roles(dataset: str, seed: int) -> dict[tuple[str, str], str]:
@@ -121,14 +124,6 @@ def _is_of(dataset: str, clip_id: str) -> bool:
 def _key(clip_id: str) -> tuple[str, str]:
     _, subject, name = clip_id.split("/")
     return subject, name
-
-
-def _write(dataset: str, dest: Path, planned: Sequence[ClipTruth], seed: int, progress: Progress | None) -> None:
-    if dataset == "smic":
-        smic.write(dest, "HS", planned, seed=seed, progress=progress)
-    else:
-        write = {"casme2": casme2.write, "samm": samm.write}[dataset]
-        write(dest, planned, seed=seed, progress=progress)
 
 
 def _part_of(progress: Progress, before: int, total: int) -> Progress:

@@ -8,9 +8,9 @@ from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
-from mer_data.synthetic.casting import Casting, plan_named
+from mer_data.synthetic.casting import Casting, ClipTruth, plan_named
 from mer_data.synthetic.published import by_clips, deal
-from mer_data.synthetic.twin import ClipTruth, Progress, draw
+from mer_data.synthetic.twin import Progress, draw_planned
 
 SHEET = "combined_3class.csv"
 HEADER = ("Dataset", "Subject", "Sample", "Onset", "Apex", "Class")
@@ -30,7 +30,7 @@ def make_offtanet(
     length: tuple[int, int] = (6, 12),
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin of Off-TANet's data: the list, frames, and ``truth.json``; see :func:`mer_data.synthetic.twin.draw`.
+    """Write a twin of Off-TANet's data: the list, frames, and ``truth.json``; see :class:`~.twin.MakeTwin`.
 
     Names and classes are those of the published list ``casmes``. Planted: a caret in the name of a folder, frame
     numbers that are not padded, frame names of three kinds, subjects of CAS(ME)^2 as bare numbers, no offsets.
@@ -39,7 +39,8 @@ def make_offtanet(
     """
     planned: list[ClipTruth] = []
     # The person with most clips of each dataset, then the second of each.
-    people = [one for rank in zip_longest(*by_clips(_LIST).values()) for one in rank if one][: max(subjects, 0)]
+    ranks = zip_longest(*by_clips(_LIST).values())
+    people = [person for rank in ranks for person in rank if person][: max(subjects, 0)]
     for dataset, roles in deal(_LIST, people, subjects, clips).items():
         casting = Casting(
             dataset=dataset,
@@ -52,7 +53,7 @@ def make_offtanet(
             units={},
         )
         planned += plan_named(casting, roles, seed)
-    draw(dest, planned, _frame_file, partial(_write_list, planned), seed=seed, progress=progress)
+    draw_planned(dest, planned, _frame_file, partial(_write_list, planned), seed=seed, progress=progress)
 
 
 def _subject(truth: ClipTruth) -> str:

@@ -67,7 +67,7 @@ def by_clips(list_name: str) -> dict[str, list[Person]]:
         dataset, subject, name = clip_id.split("/")
         owned[dataset][subject].append((name, label))
     return {
-        dataset: [(dataset, *one) for one in sorted(people.items(), key=lambda item: -len(item[1]))]
+        dataset: [(dataset, *owner) for owner in sorted(people.items(), key=lambda item: -len(item[1]))]
         for dataset, people in owned.items()
     }
 

@@ -1,46 +1,28 @@
-"""The twin of SAMM Long Videos: both sheets and the videos of :mod:`mer_data.datasets.samm_lv`."""
+"""The twin of SAMM Long Videos: both sheets and the videos of :mod:`mer_data.datasets.samm_lv`.
+
+Planted quirks: ten rows of text above the header, no emotions, macro rows between the others, with onset 0 and apex and
+offset -1, a folder for each video with several clips, and ``Thumbs.db``. Of the videos only some frames around the
+micro-expressions are drawn. They are not those of the twin of SAMM.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
+from mer_data.datasets import samm as samm_release
+from mer_data.datasets.samm_lv import SHEET, TREES
 from mer_data.synthetic import samm
-from mer_data.synthetic.twin import ClipTruth, Progress, draw, plan
-from mer_data.synthetic.workbook import write_workbook
+from mer_data.synthetic.casting import ClipTruth, shift
+from mer_data.synthetic.dataset_twin import Layout
+from mer_data.synthetic.workbook import two_sheets
 
-SHEET = "SAMM_LongVideos_V2_Release.xlsx"
 HEADER = (
     "Subject", "Filename", "Inducement Code", "Onset", "Apex", "Offset", "Duration", "Type", "Action Units", "Notes",
 )  # fmt: skip
-# SAMM's people, names and proportions.
-PROFILE = replace(samm.PROFILE, dataset="samm_lv")
 _TEXT_ROWS = 10
 _AROUND = 3  # frames before and after a micro-expression
 _BETWEEN = 40  # frames of a video that are not drawn
-
-
-def make_samm_lv(
-    dest: Path,
-    *,
-    subjects: int = 29,
-    clips: int = 159,
-    seed: int = 0,
-    size: tuple[int, int] = (140, 170),
-    length: tuple[int, int] = (24, 110),
-    progress: Progress | None = None,
-) -> None:
-    """Write a twin of SAMM Long Videos with SAMM's sheet beside its own, and ``truth.json``.
-
-    Planted: ten rows of text above the header, no emotions, macro rows between the others, with onset 0 and apex and
-    offset -1, a folder for each video with several clips, and ``Thumbs.db``. Of the videos only some frames around
-    the micro-expressions are drawn. They are not those of the twin of SAMM. See :class:`~.twin.MakeTwin`.
-    """
-    planned = _in_videos(plan(PROFILE.casting(subjects, clips, size, length), seed))
-    around = {"before": _AROUND, "after": _AROUND}
-    draw(dest, planned, _frame_file, partial(_write_rest, planned), seed=seed, **around, grey=True, progress=progress)
 
 
 def _video(truth: ClipTruth) -> str:
@@ -54,33 +36,35 @@ def _in_videos(planned: Sequence[ClipTruth]) -> list[ClipTruth]:
     moved = []
     for truth in planned:
         start = free.get(_video(truth), 1) + _AROUND
-        size = first.setdefault(_video(truth), truth)
-        shift = start - truth.onset
-        numbers = {name: getattr(truth, name) + shift for name in ("onset", "apex", "offset")}
-        moved.append(replace(truth, **numbers, width=size.width, height=size.height))
-        free[_video(truth)] = truth.offset + shift + _AROUND + _BETWEEN
+        moved.append(shift(truth, start, like=first.setdefault(_video(truth), truth)))
+        free[_video(truth)] = moved[-1].offset + _AROUND + _BETWEEN
     return moved
 
 
-def _frame_file(truth: ClipTruth, number: int) -> str:
-    return f"SAMM_longvideos/{_video(truth)}/{_video(truth)}_{number:04}.jpg"
-
-
-def _write_rest(planned: Sequence[ClipTruth], folder: Path) -> None:
-    samm.write_sheet(folder / samm.SHEET, planned)
-    _write_sheet(folder / SHEET, planned)
-    stray = folder / "SAMM_longvideos" / _video(planned[0]) / "Thumbs.db"
-    stray.parent.mkdir(parents=True)
-    stray.touch()
-
-
-def _write_sheet(path: Path, planned: Sequence[ClipTruth]) -> None:
-    rows: list[Sequence[object]] = [
-        (f"Row {number} of text in a synthetic twin",) for number in range(1, _TEXT_ROWS + 1)
-    ]
-    rows.append(HEADER)
+def _layout(planned: Sequence[ClipTruth]) -> Layout:
+    rows: list[Sequence[object]] = []
     for truth in planned:
         person, numbers = int(truth.subject), samm.interval_cells(truth)
         rows.append((person, f"{truth.name}_m", numbers[0], 0, -1, -1, -1, "Macro", "12", "began before the recording"))
         rows.append((person, truth.name, *numbers, "Micro - 1/2", truth.action_units, ""))
-    write_workbook(path, rows)
+    text = [(f"Row {number} of text in a synthetic twin",) for number in range(1, _TEXT_ROWS + 1)]
+    return Layout(
+        _frame_file,
+        {samm_release.SHEET: samm.worksheets(planned), SHEET: two_sheets([*text, HEADER, *rows])},
+        {f"{TREES[0]}/{_video(planned[0])}/Thumbs.db": b""},
+    )
+
+
+def _frame_file(truth: ClipTruth, number: int) -> str:
+    return f"{TREES[0]}/{_video(truth)}/{_video(truth)}_{number:04}.jpg"
+
+
+# SAMM's people, names and proportions.
+make_samm_lv = replace(
+    samm.make_samm,
+    profile=replace(samm.PROFILE, dataset="samm_lv"),
+    layout=_layout,
+    quirks=_in_videos,
+    before=_AROUND,
+    after=_AROUND,
+)

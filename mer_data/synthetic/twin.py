@@ -12,7 +12,7 @@ import os
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -27,17 +27,11 @@ import numpy.typing as npt
 from mer_data.files import beside, read, write_json
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.synthetic import faces, motion
-from mer_data.synthetic.casting import Casting, ClipTruth, Profile, numbered, of_one_size, plan, share_out
+from mer_data.synthetic.casting import ClipTruth
 from mer_data.synthetic.motion import Field
 
-__all__ = (
-    "TRUTH", "Casting", "ClipTruth", "Field", "FrameFile", "MakeTwin", "Profile", "Progress",
-    "draw", "draw_face", "new_twin", "numbered", "of_one_size", "plan", "planted_flow", "random_state", "read_truth",
-    "refuse_in_use", "share_out", "to_pixels", "warp", "write_image",
-)  # fmt: skip
-
 Progress = Callable[[int, int], None]
-FrameFile = Callable[[ClipTruth, int], str]
+FrameFile = Callable[[ClipTruth, int], str | None]
 
 
 class MakeTwin(Protocol):
@@ -88,11 +82,11 @@ _NOISE = 1.0  # standard deviation, in grey levels
 _JPEG_QUALITY = 95
 
 
-def draw(
+def draw_planned(
     dest: Path,
-    plan: Sequence[ClipTruth],
+    planned: Sequence[ClipTruth],
     frame_file: FrameFile,
-    write_sheets: Callable[[Path], None],
+    write_rest: Callable[[Path], None],
     *,
     seed: int,
     before: int = 0,
@@ -100,7 +94,7 @@ def draw(
     grey: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Write a twin: sheets, frames, and ``truth.json``.
+    """Write a twin of planned clips: frames, ``truth.json``, and the rest.
 
     The same arguments give the same bytes. The folder appears when it is complete. Frames are drawn by worker
     processes that start afresh, so a script that calls this needs the usual ``if __name__ == "__main__":``.
@@ -109,12 +103,12 @@ def draw(
     ----------
     dest
         A folder that does not exist or is empty.
-    plan
+    planned
         The clips of one dataset, at least one.
     frame_file
-        Gives the path below `dest` of a clip's frame. Its suffix is the format: ``.jpg``, ``.bmp``, ``.png``. It is
-        sent to the workers: a function of a module, or a :func:`functools.partial` of one.
-    write_sheets
+        Gives the path below `dest` of a clip's frame, or None for a frame that the camera dropped. Its suffix is the
+        format: ``.jpg``, ``.bmp``, ``.png``.
+    write_rest
         Writes all that is not frames into the folder it is given.
     seed
         Another seed draws other faces.
@@ -133,17 +127,26 @@ def draw(
         If frame numbers would be negative, or two frames would be one file.
     """
     refuse_in_use(dest)
-    _check(plan, frame_file, before, after)
-    with new_twin(dest, plan[0].dataset, plan, seed) as folder:
-        write_sheets(folder)
-        draw_clip = partial(_draw_clip, folder, frame_file, seed=seed, before=before, after=after, grey=grey)
-        workers = min(os.cpu_count() or 1, 8, len(plan))
+    files = [_files_of(truth, frame_file, before, after) for truth in planned]
+    _refuse_shared(files)
+    with new_twin(dest, planned[0].dataset, planned, seed) as folder:
+        write_rest(folder)
+        draw_clip = partial(_draw_clip, folder, seed=seed, grey=grey)
+        workers = min(os.cpu_count() or 1, 8, len(planned))
         # Fresh processes instead of forked ones: forking a process that has threads (OpenCV, Arrow) may hang.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) as pool:
-            for done, _ in enumerate(pool.map(draw_clip, plan), start=1):
+            for done, _ in enumerate(pool.map(draw_clip, planned, files), start=1):
                 if progress:
-                    progress(done, len(plan))
+                    progress(done, len(planned))
+
+
+def counted(planned: Sequence[ClipTruth], progress: Progress | None) -> Iterator[ClipTruth]:
+    """Give one clip after another, and tell `progress` each time that the caller is done with one."""
+    for done, truth in enumerate(planned, start=1):
+        yield truth
+        if progress:
+            progress(done, len(planned))
 
 
 def read_truth(dest: Path) -> dict[str, ClipTruth]:
@@ -215,35 +218,33 @@ def new_twin(dest: Path, format_: str, planned: Sequence[ClipTruth], seed: int) 
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _check(plan: Sequence[ClipTruth], frame_file: FrameFile, before: int, after: int) -> None:
+def _files_of(truth: ClipTruth, frame_file: FrameFile, before: int, after: int) -> dict[int, str | None]:
+    """Name the file of each of a clip's frames."""
+    if truth.onset < before:
+        raise ValueError(f"{truth.id}: no room for {before} frames before the onset")
+    return {number: frame_file(truth, number) for number in range(truth.onset - before, truth.offset + after + 1)}
+
+
+def _refuse_shared(files: Sequence[Mapping[int, str | None]]) -> None:
     """Refuse what a dataset's module got wrong, before anything is drawn."""
-    early = [truth.id for truth in plan if truth.onset < before]
-    if early:
-        raise ValueError(f"{early[0]}: no room for {before} frames before the onset")
-    files = Counter(frame_file(truth, number) for truth in plan for number in _numbers(truth, before, after))
-    name, times = files.most_common(1)[0]
+    name, times = Counter(name for clip in files for name in clip.values() if name).most_common(1)[0]
     if times > 1:
         raise ValueError(f"{name}: {times} frames in one file")
 
 
-def _numbers(truth: ClipTruth, before: int, after: int) -> range:
-    return range(truth.onset - before, truth.offset + after + 1)
-
-
-def _draw_clip(
-    folder: Path, frame_file: FrameFile, truth: ClipTruth, *, seed: int, before: int, after: int, grey: bool
-) -> None:
-    """Draw the frames of one clip. Runs in a worker process."""
+def _draw_clip(folder: Path, truth: ClipTruth, files: Mapping[int, str | None], *, seed: int, grey: bool) -> None:
+    """Draw the frames of one clip, into the files given by their numbers. Runs in a worker process."""
     face = draw_face(truth, seed, grey=grey)
     grid = motion.grid(truth.width, truth.height)
     actions, drift = motion.bumps_at(truth.bumps, grid), motion.drift_of(truth.drift, truth.width)
     rng = random_state(seed, truth.id)
-    for number in _numbers(truth, before, after):
+    for number, name in files.items():
         level = motion.level(truth.onset, truth.apex, truth.offset, number)
         elapsed = (min(max(number, truth.onset), truth.offset) - truth.onset) / (truth.apex - truth.onset)
         frame = warp(face, grid - level * actions - elapsed * drift)
         noise = _NOISE * rng.standard_normal(face.shape[:2], np.float32) + level * truth.brightness
-        write_image(folder / frame_file(truth, number), to_pixels(frame + noise[..., None]))
+        if name:
+            write_image(folder / name, to_pixels(frame + noise[..., None]))
 
 
 def random_state(seed: int, *key: object) -> np.random.Generator:

@@ -10,9 +10,11 @@ import xlsxwriter
 
 from mer_data.synthetic.casting import ClipTruth
 
+Worksheets = Mapping[str, Sequence[Sequence[object]]]  # by name, each with rows of text and numbers
 
-def write_worksheets(path: Path, sheets: Mapping[str, Sequence[Sequence[object]]]) -> None:
-    """Write a workbook of worksheets by name, each with rows of text and numbers."""
+
+def write_worksheets(path: Path, sheets: Worksheets) -> None:
+    """Write a workbook."""
     workbook = xlsxwriter.Workbook(path)
     workbook.set_properties({"created": datetime(2014, 5, 8)})  # else every run gives other bytes
     for name, rows in sheets.items():
@@ -22,9 +24,14 @@ def write_worksheets(path: Path, sheets: Mapping[str, Sequence[Sequence[object]]
     workbook.close()
 
 
+def two_sheets(rows: Sequence[Sequence[object]]) -> Worksheets:
+    """Put rows into the first of two worksheets; the second is empty, as in real ones."""
+    return {"Sheet1": rows, "Sheet2": ()}
+
+
 def write_workbook(path: Path, rows: Sequence[Sequence[object]]) -> None:
-    """Write rows into the first of two worksheets; the second is empty, as in real ones."""
-    write_worksheets(path, {"Sheet1": rows, "Sheet2": ()})
+    """Write a workbook of :func:`two_sheets`."""
+    write_worksheets(path, two_sheets(rows))
 
 
 def apex_cell(truth: ClipTruth) -> object:

@@ -83,10 +83,11 @@ def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed
     It has the layout of FORMAT, as for `mer data import`; its faces are drawn, and its motion is known. FORMAT megc2019
     makes CASME II, SMIC and SAMM with the 442 clips of that composite.
     """
-    from mer_data.synthetic import PROJECT_TWINS, TWINS
-    from orchestrator.twins import draw
+    from mer_data.synthetic import PROJECT_TWINS, TWINS, draw, refuse_undrawable
 
-    draw(format_, dest, subjects=subjects, clips=clips, seed=seed, console=Console())
+    refuse_undrawable(format_, subjects, clips)  # before there is anything on the screen
+    with Console().progress("drawing", 0, "clips") as progress:
+        draw(format_, dest, subjects=subjects, clips=clips, seed=seed, progress=progress.reach)
     if format_ in {**TWINS, **PROJECT_TWINS}:
         click.echo(f"next: mer data import {format_} {dest} --name {format_}_synthetic", err=True)
 
@@ -102,13 +103,13 @@ def list_(store: str, form: str | None) -> None:
         return
     rows = [
         (
-            one["name"],
-            str(one["clips"]),
-            str(one["subjects"]),
-            ", ".join(f"{name} {count}" for name, count in one["classes"].items()),
-            ", ".join(f"{f['name']} ({f['clips']})" for f in one["features"]),
+            dataset["name"],
+            str(dataset["clips"]),
+            str(dataset["subjects"]),
+            ", ".join(f"{name} {count}" for name, count in dataset["classes"].items()),
+            ", ".join(f"{f['name']} ({f['clips']})" for f in dataset["features"]),
         )
-        for one in document["datasets"]
+        for dataset in document["datasets"]
     ]
     if form == "csv":
         header = ("dataset", "clips", "subjects", "emotions", "features")

@@ -27,8 +27,8 @@ def models_document(names: Sequence[str] = ()) -> dict[str, Any]:
                 "model": spec.name,
                 "params": complexity(spec, _CLASSES).params,
                 "inputs": [
-                    {"feature": one.feature, "channels": list(one.channels), "shape": list(one.shape)}
-                    for one in spec.inputs
+                    {"feature": taken.feature, "channels": list(taken.channels), "shape": list(taken.shape)}
+                    for taken in spec.inputs
                 ],
                 "paper": spec.paper,
                 "recipe": vars(spec.recipe),
@@ -60,7 +60,7 @@ def complexity_document(names: Sequence[str]) -> dict[str, Any]:
 def _complexity_row(spec: ModelSpec) -> dict[str, Any]:
     return {
         "model": spec.name,
-        "input": [list(one.shape) for one in spec.inputs],
+        "input": [list(taken.shape) for taken in spec.inputs],
         **vars(complexity(spec, _CLASSES)),
         "counted_flops": counted_flops(spec, _CLASSES),
         "peak_bytes": peak_bytes(spec, _CLASSES),
@@ -74,7 +74,7 @@ def models_lines(document: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "model": row["model"],
             "params": row["params"],
-            "input": "; ".join(f"{one['feature']}: {', '.join(one['channels'])}" for one in row["inputs"]),
+            "input": "; ".join(f"{taken['feature']}: {', '.join(taken['channels'])}" for taken in row["inputs"]),
             "published": "; ".join(
                 f"{p['dataset']} {p['uf1']:.4f} / {p['uar']:.4f} ({p['rule']})" for p in row["published"]
             ),
@@ -98,15 +98,15 @@ def print_cards(document: dict[str, Any], console: Console) -> None:
     for row in document["rows"]:
         told = [("paper", row["paper"]), ("parameters", f"{row['params']:,}")]
         told += [
-            ("input", f"{one['feature']} {', '.join(one['channels'])} {'×'.join(map(str, one['shape']))}")
-            for one in row["inputs"]
+            ("input", f"{taken['feature']} {', '.join(taken['channels'])} {'×'.join(map(str, taken['shape']))}")
+            for taken in row["inputs"]
         ]
         told.append(("recipe", ", ".join(f"{name} {value}" for name, value in row["recipe"].items())))
         told += [
             ("published", f"{p['dataset']}: UF1 {p['uf1']:.4f}, UAR {p['uar']:.4f}; rule {p['rule']}; {p['source']}")
             for p in row["published"]
         ]
-        told += [("note", one) for one in row["deviations"]]
+        told += [("note", deviation) for deviation in row["deviations"]]
         console.table(row["model"], ("", ""), told)
 
 

@@ -153,7 +153,7 @@ class Experiment(_Strict):
     device
         ``auto`` takes GPUs if the cluster has any; ``both`` also trains small networks on machines without one.
     search
-        Choose epoch and hyper-parameters within the training subjects.
+        Choose epoch and hyper-parameters without seeing the held-out subjects.
     retries
         How often a fold that fails by itself (a diverged loss) is tried again.
     fold_minutes
@@ -240,7 +240,7 @@ def _read(text: str, where: str, changes: Sequence[str]) -> Experiment:
     try:
         return Experiment.model_validate(tree)
     except ValidationError as error:
-        raise BadInput(_explain(one, places) for one in error.errors()) from None
+        raise BadInput(_explain(found, places) for found in error.errors()) from None
 
 
 def _parse(text: str, where: str) -> tuple[dict[str, Any], _Places]:

@@ -54,31 +54,31 @@ def _try(spec: ModelSpec, file: ModelFile) -> list[Problem]:
     """What does not fit the features, or what a network says against one clip: told now, not after hours."""
     from mer_models.complexity import complexity
 
-    problems = [problem for one in spec.inputs for problem in _check_input(spec, one, file)]
+    problems = [problem for taken in spec.inputs for problem in _check_input(spec, taken, file)]
     if problems:
         return problems
     try:
         complexity(spec, _CLASSES)
     except Exception as error:
-        shapes = " and ".join(str(list(one.shape)) for one in spec.inputs)
+        shapes = " and ".join(str(list(taken.shape)) for taken in spec.inputs)
         what = f"{spec.name} does not take one clip of shape {shapes}: {type(error).__name__}: {error}"
         remedy = "it is tried without numbers, on PyTorch's device meta"
         return [Problem(locate(error, file.path), what, remedy)]
     return []
 
 
-def _check_input(spec: ModelSpec, one: InputSpec, file: ModelFile) -> list[Problem]:
+def _check_input(spec: ModelSpec, taken: InputSpec, file: ModelFile) -> list[Problem]:
     """Compare an input with the feature of that name; features that come with a dataset are not known here."""
-    if one.feature not in FEATURES:
+    if taken.feature not in FEATURES:
         return []
-    feature, where = FEATURES[one.feature], f"{file.path}, {spec.name}, {one.feature}"
+    feature, where = FEATURES[taken.feature], f"{file.path}, {spec.name}, {taken.feature}"
     problems = [
         Problem(where, f"the feature has no channel {name!r}", did_you_mean(name, feature.channels))
-        for name in one.channels
+        for name in taken.channels
         if name not in feature.channels
     ]
-    if feature.size[one.free_axes :] != one.size[one.free_axes :]:
-        problems.append(Problem(where, f"the feature has the size {feature.size}, not {one.size}"))
+    if feature.size[taken.free_axes :] != taken.size[taken.free_axes :]:
+        problems.append(Problem(where, f"the feature has the size {feature.size}, not {taken.size}"))
     return problems
 
 

@@ -56,7 +56,7 @@ def count(*, standing: bool) -> Resources:
 
 
 def _cpus_without_gpu(machines: Sequence[Mapping[str, float]]) -> int:
-    return int(sum(one.get("CPU", 0) for one in machines if not one.get("GPU")))
+    return int(sum(machine.get("CPU", 0) for machine in machines if not machine.get("GPU")))
 
 
 def _when_grown(kinds: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -83,6 +83,6 @@ def _kinds_when_grown(file: Mapping[str, Any]) -> list[dict[str, float]]:
     """The same by kind of machine."""
     types = file.get("available_node_types", {})
     return [
-        {name: amount * one.get("max_workers", 0) for name, amount in one.get("resources", {}).items()}
-        for one in types.values()
+        {name: amount * kind.get("max_workers", 0) for name, amount in kind.get("resources", {}).items()}
+        for kind in types.values()
     ]

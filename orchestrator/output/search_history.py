@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,7 +75,7 @@ class SearchHistory:
 
     def save(self, out: Path, study: Study) -> None:
         """Write it aside and rename it."""
-        write_json(_path(out, study), TypeAdapter(SearchHistory).dump_python(self, mode="json"))
+        write_json(_path(out, study), _adapter().dump_python(self, mode="json"))
 
     @staticmethod
     def load(out: Path, plan: Plan, study: Study) -> SearchHistory:
@@ -89,8 +90,7 @@ class SearchHistory:
         if not path.exists():
             group = plan.datasets[study.dataset].groups[study.group]
             return SearchHistory(group, (), ended=False, closed=False, chosen=None, limits=limits(study))
-        adapter: TypeAdapter[SearchHistory] = TypeAdapter(SearchHistory)
-        history: SearchHistory = read(path, lambda: adapter.validate_json(path.read_bytes()), _REMEDY)
+        history: SearchHistory = read(path, lambda: _adapter().validate_json(path.read_bytes()), _REMEDY)
         # What was chosen by other limits is not what this search chooses.
         same = history.limits == limits(study)
         return history if same else replace(history, ended=False, closed=False, chosen=None)
@@ -107,6 +107,11 @@ class SearchHistory:
     def finals(self, plan: Plan, study: Study) -> list[Job]:
         """The jobs that train what was chosen; none before the study is closed."""
         return final_jobs(plan, study, self.chosen)
+
+
+@cache
+def _adapter() -> TypeAdapter[SearchHistory]:
+    return TypeAdapter(SearchHistory)  # made once: a search writes its history hundreds of times
 
 
 def limits(study: Study) -> Limits:

@@ -91,7 +91,7 @@ def card_of(plan: Plan, job: Job) -> Card:
     """The card of a job's weights."""
     cohort, fold = plan.datasets[job.dataset].cohort, plan.fold(job)
     inputs = plan.datasets[job.dataset].inputs[job.model]
-    keys = {one.feature: dict(plan.datasets[job.dataset].feature_keys[one.feature]) for one in inputs}
+    keys = {taken.feature: dict(plan.datasets[job.dataset].feature_keys[taken.feature]) for taken in inputs}
     trained_on = TrainedOn(
         job=job.id,
         code=plan.codes[job.model],

@@ -123,8 +123,8 @@ class Extractor:
                     feature: stack.enter_context(ArrayWriter(path, {"key": work.shards[feature].key}))
                     for feature, path in paths.items()
                 }
-                for one in work.clips:
-                    yield Made(len(writers), _add_clip(one, writers))
+                for clip_work in work.clips:
+                    yield Made(len(writers), _add_clip(clip_work, writers))
             for feature, path in paths.items():
                 if not writers[feature].discarded:
                     store.publish(path)
@@ -134,20 +134,20 @@ class Extractor:
             yield Made(0, (), Problem(f"store {work.address}", f"cannot be written: {what}", remedy))
 
 
-def _add_clip(one: ClipWork, writers: Mapping[str, ArrayWriter]) -> list[Problem]:
+def _add_clip(work: ClipWork, writers: Mapping[str, ArrayWriter]) -> list[Problem]:
     """Compute a clip's arrays and add them to the shards; a shard that lacks one is given up."""
-    reader, problems = _Reader(one), []
+    reader, problems = _Reader(work), []
     for feature, writer in writers.items():
         spec = FEATURES[feature]
         try:
             array = spec.compute(reader.frames(feature)).astype(spec.dtype, casting="no")
         except BadInput as error:
-            problems += [of_clip(one.clip, problem) for problem in error.problems]
+            problems += [of_clip(work.clip, problem) for problem in error.problems]
         except ValueError as error:
-            problems.append(of_clip(one.clip, Problem("", str(error), "compare its frames with the original")))
+            problems.append(of_clip(work.clip, Problem("", str(error), "compare its frames with the original")))
         else:
             if not writer.discarded:
-                writer.add(one.clip.id, array)
+                writer.add(work.clip.id, array)
             continue
         writer.discard()
     return problems
@@ -171,9 +171,9 @@ def extract(missing: Sequence[SubjectWork], workers: int, title: str, console: C
     import ray  # only here: when nothing is missing, the command should not wait for it
 
     actor = ray.remote(num_cpus=1, max_restarts=2, max_task_retries=2)(Extractor)
-    fair = sum(one.arrays for one in missing) / workers
+    fair = sum(work.arrays for work in missing) / workers
     # Big ones first, so that no actor is left alone with one at the end.
-    jobs = sorted((job for one in missing for job in pieces(one, fair)), key=lambda one: -one.arrays)
+    jobs = sorted((job for work in missing for job in pieces(work, fair)), key=lambda work: -work.arrays)
     waiting = iter(jobs)
     running: dict[Any, Any] = {}
 
@@ -186,8 +186,8 @@ def extract(missing: Sequence[SubjectWork], workers: int, title: str, console: C
     for handle in actors:
         start(handle)
     problems: dict[str, Problem] = {}
-    unit = "clips" if len({feature for one in jobs for feature in one.shards}) == 1 else "clips × features"
-    with console.progress(title, sum(one.arrays for one in jobs), unit) as progress:
+    unit = "clips" if len({feature for job in jobs for feature in job.shards}) == 1 else "clips × features"
+    with console.progress(title, sum(job.arrays for job in jobs), unit) as progress:
         while running:
             told: Any = ray.wait(list(running), num_returns=1)[0][0]
             try:

@@ -86,13 +86,13 @@ def _wanted(store: Store, known: Dataset, features: Sequence[str]) -> _Wanted:
     wanted = [name for name in features if not _holds(store, known, name)]
     if wanted and known.frame_root is None:
         for name in wanted:
-            _derive(store, known, FEATURES[name])
+            derive(store, known, FEATURES[name])
         wanted = []
     subjects = ShardFinder(store, known).find([FEATURES[name] for name in wanted]) if wanted else []
     return _Wanted(known.name, wanted, subjects)
 
 
-def _derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
+def derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
     """Make a feature from other features of a dataset that came without frames."""
     sources = [store.feature(dataset.name, name) for name in spec.derive_from if name in store.features(dataset.name)]
     if spec.derive is None or not sources or sources[0].name != spec.derive_from[0]:
@@ -102,21 +102,21 @@ def _derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
     for subject in sorted({clip.subject for clip in dataset.clips}):
         ids = [clip.id for clip in dataset.clips if clip.subject == subject]
         key = digest(
-            [spec.key(), ids, [shard.key for one in sources for shard in one.shards if shard.subject == subject]]
+            [spec.key(), ids, [shard.key for source in sources for shard in source.shards if shard.subject == subject]]
         )
         shards.append(Shard(subject, key, len(ids)))
         path = store.feature_folder(dataset.name, spec.name) / shards[-1].file
         if not path.exists():
-            arrays = {one.name: one.find(ids) for one in sources}
+            arrays = {source.name: source.find(ids) for source in sources}
             rows = ((i, spec.derive({name: of[i] for name, of in arrays.items()})) for i in ids)
             write_arrays(path, rows, {"key": key})
             store.publish(path)
-    store.write_manifest(dataset.name, spec, shards, f"derived from {', '.join(one.name for one in sources)}")
+    store.write_manifest(dataset.name, spec, shards, f"derived from {', '.join(source.name for source in sources)}")
 
 
 def _title(missing: Sequence[SubjectWork]) -> str:
-    names = list(dict.fromkeys(name for one in missing for name in one.shards))
-    datasets = ", ".join(dict.fromkeys(one.dataset for one in missing))
+    names = list(dict.fromkeys(name for work in missing for name in work.shards))
+    datasets = ", ".join(dict.fromkeys(work.dataset for work in missing))
     return f"{names[0] if len(names) == 1 else f'{len(names)} features'} of {datasets}"
 
 

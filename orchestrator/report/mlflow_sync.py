@@ -73,25 +73,25 @@ def sync(plan: Plan, scored: Sequence[CellPredictions], out: Path) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         client = MlflowClient(tracking_uri=tracking_uri(out))
-        for one in scored:
-            _Run(client, plan, one, out).write()
-            _write_configurations(client, plan, one, out)
+        for cell in scored:
+            _Run(client, plan, cell, out).write()
+            _write_configurations(client, plan, cell, out)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise BadInput(Problem("MLflow", f"its store cannot be written: {first}", "see MLFLOW_TRACKING_URI")) from error
 
 
-def _write_configurations(client: MlflowClient, plan: Plan, one: CellPredictions, out: Path) -> None:
+def _write_configurations(client: MlflowClient, plan: Plan, scored: CellPredictions, out: Path) -> None:
     """Write a search's configurations as child runs of its cell, with what they found on inner subjects only."""
     from mlflow.entities import Metric, Param, RunTag
 
     parents = client.search_runs(
         [experiment.experiment_id for experiment in client.search_experiments()],
-        f"tags.key = '{one.key}' and tags.level = 'study'",
+        f"tags.key = '{scored.key}' and tags.level = 'study'",
         max_results=1,
     )
     for study, history in histories(plan, out):
-        if not parents or (study.model, study.dataset) != (one.cell.model, one.cell.dataset):
+        if not parents or (study.model, study.dataset) != (scored.cell.model, scored.cell.dataset):
             continue
         parent = parents[0].info
         of_study = f"tags.study = '{study.name}' and tags.`mlflow.parentRunId` = '{parent.run_id}'"
@@ -133,20 +133,20 @@ def _write_configurations(client: MlflowClient, plan: Plan, one: CellPredictions
 class _Run:
     """Writes one cell as an MLflow run."""
 
-    def __init__(self, client: MlflowClient, plan: Plan, one: CellPredictions, out: Path) -> None:
-        self._client, self._plan, self._one = client, plan, one
+    def __init__(self, client: MlflowClient, plan: Plan, cell: CellPredictions, out: Path) -> None:
+        self._client, self._plan, self._cell = client, plan, cell
         # The results themselves: another recipe, feature or clip list makes another run.
-        self._key = one.key
+        self._key = cell.key
         own = not os.environ.get("MLFLOW_TRACKING_URI")
         self._artifacts = (out.resolve().parent / "mlartifacts").as_uri() if own else None
 
     def write(self) -> None:
         """Create or update the run."""
-        cell, done, planned = self._one.cell, len(self._one.done), len(self._one.planned)
+        cell, done, planned = self._cell.cell, len(self._cell.done), len(self._cell.planned)
         run_id, started = self._find_or_create()
         self._log_params(run_id)
         self._log_dataset(run_id)
-        table = {name: rows([self._one], name) for name in self._one.predicted}
+        table = {name: rows([self._cell], name) for name in self._cell.predicted}
         self._log_metrics(run_id, table)
         main = table[self._plan.rule][0]
         self._client.set_tag(run_id, "status_note", "complete" if done == planned else f"{done} of {planned} folds")
@@ -154,7 +154,7 @@ class _Run:
         self._client.log_dict(run_id, table, "score.json")
         self._client.log_figure(run_id, _confusion_figure(main, f"{cell.model} on {cell.dataset}"), "confusion.png")
         # The duration that MLflow shows is the time spent training, summed over folds.
-        self._client.set_terminated(run_id, end_time=started + round(1000 * self._one.training_seconds))
+        self._client.set_terminated(run_id, end_time=started + round(1000 * self._cell.training_seconds))
 
     def _find_or_create(self) -> tuple[str, int]:
         """Run id and start time in milliseconds."""
@@ -162,7 +162,7 @@ class _Run:
         found = self._client.search_runs([experiment_id], f"tags.key = '{self._key}'", max_results=1)
         if found:
             return found[0].info.run_id, int(found[0].info.start_time)
-        cell = self._one.cell
+        cell = self._cell.cell
         tags = {
             "key": self._key,
             "level": "study",
@@ -177,7 +177,7 @@ class _Run:
         return created.info.run_id, int(created.info.start_time)
 
     def _experiment(self) -> str:
-        name = f"{self._plan.protocol}-{self._one.cohort.scheme}"
+        name = f"{self._plan.protocol}-{self._cell.cohort.scheme}"
         known = self._client.get_experiment_by_name(name)
         if known is None:
             # Without this tag MLflow opens its pages for language models.
@@ -190,25 +190,25 @@ class _Run:
     def _log_dataset(self, run_id: str) -> None:
         from mlflow.entities import Dataset, DatasetInput
 
-        cohort = self._one.cohort
+        cohort = self._cell.cohort
         entity = Dataset(name=cohort.dataset, digest=cohort.checksum, source_type="store", source=self._plan.store)
         self._client.log_inputs(run_id, datasets=[DatasetInput(entity)])
 
     def _log_params(self, run_id: str) -> None:
         from mlflow.entities import Param
 
-        cell = self._one.cell
+        cell = self._cell.cell
         feature_keys = self._plan.datasets[cell.dataset].feature_keys
         values: dict[str, Any] = {
             "model": cell.model,
             "dataset": cell.dataset,
             "configuration": cell.configuration,
-            "seeds": ", ".join(map(str, sorted({seed for _, seed in self._one.planned}))),
-            "classes": ", ".join(self._one.cohort.classes),
-            "clips": len(self._one.cohort.clip_ids),
-            "subjects": len(set(self._one.cohort.subjects)),
+            "seeds": ", ".join(map(str, sorted({seed for _, seed in self._cell.planned}))),
+            "classes": ", ".join(self._cell.cohort.classes),
+            "clips": len(self._cell.cohort.clip_ids),
+            "subjects": len(set(self._cell.cohort.subjects)),
             **{f"recipe.{name}": value for name, value in vars(self._plan.recipes[cell.model]).items()},
-            "missing_clips": len(self._one.cohort.missing),
+            "missing_clips": len(self._cell.cohort.missing),
             **{f"feature.{name}": digest(keys) for name, keys in feature_keys.items()},
         }
         params = [Param(name, str(value)[:_PARAM_LIMIT]) for name, value in values.items()]
@@ -231,7 +231,7 @@ class _Run:
         interval = table[self._plan.rule][0]["uf1_interval"]
         if interval is not None:
             values |= {"uf1_low": interval[0], "uf1_high": interval[1]}
-        cost = complexity(models()[self._one.cell.model], len(self._one.cohort.classes))
+        cost = complexity(models()[self._cell.cell.model], len(self._cell.cohort.classes))
         values |= {
             **{name: float(getattr(cost, name)) for name in ("params", "flops", "mem_rw_bytes")},
         }
@@ -240,7 +240,7 @@ class _Run:
 
     def _per_subject(self) -> str:
         """Clips, and how many of them were right, per subject; counts only, since a subject lacks classes."""
-        counts, subjects = self._one.per_subject(self._plan.rule), self._one.subjects
+        counts, subjects = self._cell.per_subject(self._plan.rule), self._cell.subjects
         lines = ["subject,clips,correct"]
         for subject, matrix in zip(subjects, counts.sum((0, 1)), strict=True):
             lines.append(f"{subject},{matrix.sum()},{matrix.trace()}")

@@ -24,7 +24,7 @@ class Predictions:
     Attributes
     ----------
     predicted
-        Class index, int64 ``[candidates, clips]``: kept epochs, of all configurations if it was a search.
+        Class index, int64 ``[candidates, clips]``: one candidate for each kept epoch.
     true
         Class index, int64 ``[clips]``.
     fold

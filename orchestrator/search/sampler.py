@@ -62,7 +62,7 @@ class Sampler:
     def _published(self) -> dict[str, Any] | None:
         """The published recipe, if the space contains it."""
         values = {name: getattr(self._study.recipe, name) for name in self._space}
-        return values if all(_is_in(values[name], one) for name, one in self._study.space.items()) else None
+        return values if all(_is_in(values[name], choices) for name, choices in self._study.space.items()) else None
 
     def tell(self, number: int, steps: Sequence[float], value: float | None, reason: str) -> None:
         """Report a configuration whose race has ended: complete if it has a value, failed if it has a reason.

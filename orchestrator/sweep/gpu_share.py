@@ -56,7 +56,7 @@ class Probe:
 
     def key(self, code: str) -> str:
         """Hash of all that decides the measurement, but for the GPU."""
-        told = [self.model, code, [asdict(one) for one in self.inputs], asdict(self.recipe)]
+        told = [self.model, code, [asdict(taken) for taken in self.inputs], asdict(self.recipe)]
         return digest([*told, self.classes, self.trained, self.tested, version("torch")])[:20]
 
 
@@ -111,7 +111,8 @@ def measure_shares(plan: Plan, out: Path, console: Console, ask: Ask | None = No
     known = {probe: found for probe, key in keys.items() if (found := _find(kept, here, key)) is not None}
     missing = [probe for probe in keys if probe not in known]
     if missing:
-        console.say(f"measuring which share of a GPU a fold takes: {', '.join(sorted({one.model for one in missing}))}")
+        names = ", ".join(sorted({probe.model for probe in missing}))
+        console.say(f"measuring which share of a GPU a fold takes: {names}")
         answers = (ask or _on_gpus)(missing)
         here = _kinds() if kinds is None else kinds  # a cluster that grows has GPUs only now
         for probe, found in zip(missing, answers, strict=True):
@@ -199,12 +200,12 @@ def _on_gpus(probes: Sequence[Probe]) -> list[Measured | None]:
     task = ray.remote(num_cpus=1, num_gpus=1, max_calls=1, max_retries=0)(measure)
     asked = [task.remote(probe) for probe in probes]
     done, late = ray.wait(asked, num_returns=len(asked), timeout=_PATIENCE)
-    for one in late:
-        ray.cancel(one, force=True)
+    for answer in late:
+        ray.cancel(answer, force=True)
     found: list[Measured | None] = []
-    for one in asked:
+    for answer in asked:
         try:
-            found.append(ray.get(one) if one in done else None)
+            found.append(ray.get(answer) if answer in done else None)
         except ray.exceptions.RayError:  # also what the model's code raised: the sweep will tell
             found.append(None)
     return found
@@ -227,16 +228,15 @@ def random_fold(probe: Probe) -> FoldArrays:
     """A fold of random clips as large as the probe says; each input is one clip many times, which takes no memory."""
     random = np.random.default_rng(0)
 
-    def clips(one: InputSpec, count: int) -> Any:
-        clip = (
-            random.integers(256, size=one.shape, dtype=np.uint8) if one.bytes else random.random(one.shape, "float32")
-        )
-        return np.broadcast_to(clip, (count, *one.shape))
+    def clips(taken: InputSpec, count: int) -> Any:
+        shape = taken.shape
+        clip = random.integers(256, size=shape, dtype=np.uint8) if taken.bytes else random.random(shape, "float32")
+        return np.broadcast_to(clip, (count, *taken.shape))
 
     return FoldArrays(
-        train=tuple(clips(one, probe.trained) for one in probe.inputs),
+        train=tuple(clips(taken, probe.trained) for taken in probe.inputs),
         labels=np.arange(probe.trained) % probe.classes,
-        test=tuple(clips(one, probe.tested) for one in probe.inputs),
+        test=tuple(clips(taken, probe.tested) for taken in probe.inputs),
         test_clips=probe.tested,
         classes=probe.classes,
     )

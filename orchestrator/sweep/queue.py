@@ -171,7 +171,7 @@ class JobQueue(Searcher):
         source.finish(job, failure)
         self.ended += 1
         self._took[job.model].append(seconds)
-        left = sum(one.left for one in self._sources) + len(self._running) + len(self._again)
+        left = sum(source.left for source in self._sources) + len(self._running) + len(self._again)
         self._progress.advance(1, f"{job.model} on {job.dataset}", self._seconds_left(left), total=self.ended + left)
 
     def _failure(self, job: Job, *, error: bool) -> str | None:

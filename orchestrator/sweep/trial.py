@@ -53,7 +53,7 @@ class FoldTrainable(tune.Trainable):
 
         # A fold has one core, and sums in the same order however many folds run beside it.
         torch.set_num_threads(1)
-        _keep_freed_memory()
+        keep_freed_memory()
         self._dispatcher, self._fold_minutes = dispatcher, fold_minutes
         if driver_runs is not None:  # the machine may have joined after the driver had looked
             self._unfit = unlike(platform.node(), what_runs(), driver_runs)
@@ -124,12 +124,12 @@ class FoldTrainable(tune.Trainable):
         work: Work | None = ray.get(self._dispatcher.take.remote(self._job_id))
         if work is None:  # done, or its time was up, in another process, which has told so
             return 0.0
-        spec = replace(_find_model(work), inputs=work.inputs)
+        spec = replace(find_model(work), inputs=work.inputs)
         start = time.perf_counter()
         arrays = FoldArrays(
-            train=_gather(work, spec.inputs, work.train_ids),
+            train=gather(work, spec.inputs, work.train_ids),
             labels=work.labels,
-            test=_gather(work, spec.inputs, work.test_ids),
+            test=gather(work, spec.inputs, work.test_ids),
             test_clips=len(work.test_ids),
             classes=work.classes,
             keep_state=work.keep_weights and spec.build is not None,
@@ -149,7 +149,7 @@ class FoldTrainable(tune.Trainable):
         """Nothing to load."""
 
 
-def _find_model(work: Work) -> ModelSpec:
+def find_model(work: Work) -> ModelSpec:
     """The model of a job, also when it comes from a file of the user's that this machine does not have."""
     user_models.use(work.model_files)
     if work.model not in models():
@@ -158,15 +158,16 @@ def _find_model(work: Work) -> ModelSpec:
     return models()[work.model]
 
 
-def _gather(work: Work, inputs: tuple[InputSpec, ...], clip_ids: tuple[str, ...]) -> Arrays:
+def gather(work: Work, inputs: tuple[InputSpec, ...], clip_ids: tuple[str, ...]) -> Arrays:
     """The model's inputs for some clips: its channels of its features, in its order.
 
     What fits well into memory is copied into one array now; the rest stays in the mapped files.
     """
     arrays: list[Rows] = []
-    for one in inputs:
-        members = [_open(work.store, name, one.feature, key) for name, key in work.feature_keys[one.feature].items()]
-        lazy = LazyRows(members, clip_ids, [members[0].channels.index(channel) for channel in one.channels])
+    for taken in inputs:
+        keys = work.feature_keys[taken.feature]
+        members = [_open(work.store, name, taken.feature, key) for name, key in keys.items()]
+        lazy = LazyRows(members, clip_ids, [members[0].channels.index(channel) for channel in taken.channels])
         arrays.append(lazy if lazy.nbytes > RESIDENT_BYTES else np.asarray(lazy))
     return tuple(arrays)
 
@@ -191,7 +192,7 @@ def _environment(device: str) -> tuple[str, dict[str, str]]:
     return name, versions
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Ask the C library to keep freed memory instead of returning it to the system after every operation.
 
     Training a small network allocates the same few tensors of some megabytes in every step; fetching them anew from

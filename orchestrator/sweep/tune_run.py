@@ -82,12 +82,8 @@ def sweep(
         The jobs known beforehand. Those that take equal shares of a GPU run one after the other, in the same processes.
     searches
         Where more jobs come from. They fill what the others leave free.
-    out
-        The output folder.
-    have
-        What the cluster has.
-    console
-        Where progress goes.
+    out, have, console
+        The output folder, what the cluster has, and where progress goes.
     retries, fold_minutes
         As in the experiment.
 
@@ -98,8 +94,7 @@ def sweep(
     """
     gpu = use_gpus(plan, have)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    # Absolute, since an actor's current folder need not be the driver's.
-    ledger = (out / "ledger").resolve()
+    ledger = (out / "ledger").resolve()  # an actor's current folder need not be the driver's
     dispatcher: Any = ray.remote(Dispatcher).options(num_cpus=0, scheduling_strategy=here).remote(plan, ledger)
     if (page := dashboard()) is not None:
         console.say(f"Ray's dashboard:  {page}")
@@ -107,7 +102,6 @@ def sweep(
     try:
         shares = measure_shares(plan, out, console) if gpu else declared_share
         sources: list[Source] = [Listed(sorted(jobs, key=shares)), *searches]
-        cpu_folds = have.cpus_without_gpu if gpu and plan.device == "both" else 0
         with console.progress("folds", sum(source.left for source in sources), "folds") as progress:
             queue = JobQueue(
                 sources,
@@ -118,22 +112,26 @@ def sweep(
                 gpu=gpu,
                 retries=retries,
                 shares=shares,
-                cpu_folds=cpu_folds,
+                cpu_folds=have.cpus_without_gpu if gpu and plan.device == "both" else 0,
                 recount=partial(count, standing=True) if on_standing_cluster() else None,
             )
-            runs = dict(what_runs()) if on_standing_cluster() else None
-            fixed = {"dispatcher": dispatcher, "fold_minutes": fold_minutes, "driver_runs": runs}
-            with told_in_words(console):
-                while not queue.over:
-                    queue.begin_run()
-                    _tune(queue, queue.slots, out / "tune", fixed)
-        if queue.trouble is not None:
-            raise BadInput(Problem(str(out), queue.trouble, "the same command goes on from here"))
+            _run_to_its_end(queue, dispatcher, fold_minutes, out, console)
     finally:
         ray.kill(dispatcher)
         # Results are in the ledger. What Tune keeps of its own is of no use to anyone.
         shutil.rmtree(out / "tune", ignore_errors=True)
     return SweepCost(queue.ended, time.perf_counter() - start, queue.training_seconds, queue.busy_seconds)
+
+
+def _run_to_its_end(queue: JobQueue, dispatcher: Any, fold_minutes: float | None, out: Path, console: Console) -> None:
+    runs = dict(what_runs()) if on_standing_cluster() else None
+    fixed = {"dispatcher": dispatcher, "fold_minutes": fold_minutes, "driver_runs": runs}
+    with told_in_words(console):
+        while not queue.over:
+            queue.begin_run()
+            _tune(queue, queue.slots, out / "tune", fixed)
+    if queue.trouble is not None:
+        raise BadInput(Problem(str(out), queue.trouble, "the same command goes on from here"))
 
 
 def use_gpus(plan: Plan, have: Resources) -> bool:

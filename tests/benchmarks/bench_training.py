@@ -39,7 +39,7 @@ from mer_models import train
 from mer_models.losses import LOSSES
 from mer_models.spec import FoldArrays, InputSpec, ModelSpec, Recipe, models
 from orchestrator.precompute import deep_features as _deep  # noqa: F401 - registers the features that networks make
-from orchestrator.sweep.trial import _keep_freed_memory
+from orchestrator.sweep.trial import keep_freed_memory
 
 # Training clips: as many as an average fold of MEGC2019 has, or two steps of a network whose steps take a second.
 CLIPS, STEPS_IF_HEAVY, TEST_CLIPS = 436, 2, 6
@@ -126,7 +126,7 @@ def plain_epochs(spec: ModelSpec, recipe: Recipe, clock: Callable[[], float]) ->
 def serve(pipe: Connection, ours: bool) -> None:
     """Train what is asked for, until nothing is: network, threads and clock in, steps per second out."""
     if ours:
-        _keep_freed_memory()
+        keep_freed_memory()
     for name, threads, clock in iter(pipe.recv, None):
         torch.set_num_threads(threads)
         spec = models()[name]

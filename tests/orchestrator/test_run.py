@@ -318,7 +318,7 @@ def small_plan(store: Store) -> Plan:
     return make_plan(resolve(chosen, store))
 
 
-def test_the_clerk_refuses_results_of_another_shape(blob_store: Store, tmp_path: Path) -> None:
+def test_the_dispatcher_refuses_results_of_another_shape(blob_store: Store, tmp_path: Path) -> None:
     plan = small_plan(blob_store)
     job, dispatcher = plan.jobs[0], Dispatcher(plan, tmp_path / "ledger")
     epochs = tuple(range(1, 801))
@@ -331,23 +331,23 @@ def test_the_clerk_refuses_results_of_another_shape(blob_store: Store, tmp_path:
 
 
 def test_inputs_reach_the_network_in_its_own_channel_order(blob_store: Store, tmp_path: Path) -> None:
-    from orchestrator.sweep.trial import _gather
+    from orchestrator.sweep.trial import gather
 
     plan = small_plan(blob_store)
     work = Dispatcher(plan, tmp_path / "ledger").take(plan.jobs[0].id)
-    (array,) = _gather(work, models()["ststnet"].inputs, work.test_ids)
+    (array,) = gather(work, models()["ststnet"].inputs, work.test_ids)
     stored = blob_store.feature("blobs", "flow_uvs_28").gather(work.test_ids)
     np.testing.assert_array_equal(array, stored[:, [2, 1, 0]])
 
 
 def test_a_feature_that_changed_under_a_run_is_refused(blob_store: Store, tmp_path: Path) -> None:
-    from orchestrator.sweep.trial import _gather
+    from orchestrator.sweep.trial import gather
 
     plan = small_plan(blob_store)
     work = Dispatcher(plan, tmp_path / "ledger").take(plan.jobs[0].id)
     write_blobs(blob_store, "blobs", blob_clips(), seed=5)
     with pytest.raises(BadInput, match="has changed in the store"):
-        _gather(work, models()["ststnet"].inputs, work.test_ids)
+        gather(work, models()["ststnet"].inputs, work.test_ids)
 
 
 def test_bad_input_starts_nothing(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -168,7 +168,7 @@ def test_tvl1_is_compiled_too_where_machine_code_cannot_be_kept(monkeypatch: pyt
         return 2 * x
 
     monkeypatch.setattr("numba.core.dispatcher.Dispatcher.enable_caching", read_only)
-    assert tvl1._compiled(twice)(21) == 42
+    assert tvl1.compiled(twice)(21) == 42
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="elsewhere OpenCV fuses operations")

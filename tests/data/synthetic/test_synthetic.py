@@ -22,8 +22,9 @@ from mer_data.labels import EMOTIONS, SCHEMES
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
 from mer_data.synthetic import TWINS, make_casme2, motion, planted_flow, read_truth
-from mer_data.synthetic.casme2 import ALWAYS, PROPORTIONS
-from mer_data.synthetic.twin import Casting, ClipTruth, draw, plan, share_out
+from mer_data.synthetic.casme2 import PROFILE
+from mer_data.synthetic.casting import Casting, ClipTruth, plan, share_out
+from mer_data.synthetic.twin import draw_planned
 
 SMALL = {"subjects": 2, "clips": 4, "size": (40, 48), "length": (4, 5)}
 
@@ -74,9 +75,9 @@ def test_the_twin_has_the_dataset_s_habits(twin: Path, imported: Imported) -> No
 
 
 def test_the_full_size_has_the_dataset_s_proportions() -> None:
-    assert share_out(PROPORTIONS, 255, ALWAYS) == PROPORTIONS
+    assert share_out(PROFILE.proportions, 255, PROFILE.always) == PROFILE.proportions
     for clips in range(4, 60):
-        counts = share_out(PROPORTIONS, clips, ALWAYS)
+        counts = share_out(PROFILE.proportions, clips, PROFILE.always)
         assert sum(counts.values()) == clips
         assert min(counts["disgust"], counts["happiness"], counts["surprise"]) >= 1
 
@@ -238,7 +239,7 @@ def test_every_emotion_moves() -> None:
 @pytest.mark.parametrize("suffix", [".jpg", ".bmp", ".png"])
 def test_context_is_still_and_grey_has_one_channel(tmp_path: Path, suffix: str) -> None:
     planned = plan(replace(CASTING, size=(96, 120)), 0)[:2]
-    draw(tmp_path / "twin", planned, partial(_file, suffix), _nothing, seed=0, before=5, after=3, grey=True)
+    draw_planned(tmp_path / "twin", planned, partial(_file, suffix), _nothing, seed=0, before=5, after=3, grey=True)
     assert sorted(path.name for path in (tmp_path / "twin").iterdir() if path.is_file()) == ["notes.txt", "truth.json"]
     assert list(read_truth(tmp_path / "twin")) == [truth.id for truth in planned]
     for truth in planned:
@@ -258,7 +259,7 @@ def test_context_is_still_and_grey_has_one_channel(tmp_path: Path, suffix: str) 
 def test_what_cannot_be_drawn_is_an_error_before_drawing(tmp_path: Path) -> None:
     planned = plan(CASTING, 0)
     with pytest.raises(ValueError, match="no room for 10 frames before the onset"):
-        draw(tmp_path / "twin", planned, partial(_file, ".png"), _nothing, seed=0, before=10)
+        draw_planned(tmp_path / "twin", planned, partial(_file, ".png"), _nothing, seed=0, before=10)
     with pytest.raises(ValueError, match="frames in one file"):
-        draw(tmp_path / "twin", planned, _one_file, _nothing, seed=0)
+        draw_planned(tmp_path / "twin", planned, _one_file, _nothing, seed=0)
     assert list(tmp_path.iterdir()) == []

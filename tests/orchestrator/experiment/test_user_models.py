@@ -27,7 +27,7 @@ from orchestrator.experiment.planner import make_plan
 from orchestrator.experiment.resolve import resolve
 from orchestrator.output.ledger import Ledger
 from orchestrator.sweep.dispatcher import Dispatcher
-from orchestrator.sweep.trial import _find_model
+from orchestrator.sweep.trial import find_model
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/add-a-model.md").read_text(encoding="utf-8")
 GOOD = """\
@@ -199,7 +199,7 @@ def test_a_worker_without_a_package_says_so(blob_store: Store, tmp_path: Path) -
     plan = make_plan(resolve(chosen, blob_store))
     work = Dispatcher(plan, tmp_path / "ledger").take(plan.jobs[0].id)
     with pytest.raises(BadInput, match=r"model packaged: is not known on .*install the package"):
-        _find_model(replace(work, model="packaged"))
+        find_model(replace(work, model="packaged"))
 
 
 def package(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None:

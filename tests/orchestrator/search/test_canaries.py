@@ -64,7 +64,7 @@ def traces(plan: Plan, out: Path, by: Cohort) -> dict[str, Trace]:
 def test_own_label(tmp_path: Path) -> None:
     """One subject has other classes: its group, and all that the group's search does for it, stay as they were."""
     store = Store(tmp_path / "store")
-    write_blobs(store, "blobs", blob_clips(12, 5))
+    write_blobs(store, "blobs", blob_clips(8, 4))
     plain = plan_of(store, **DEFAULTS)
     cohort, groups = plain.datasets["blobs"].cohort, plain.datasets["blobs"].groups
     before = traces(plain, tmp_path / "plain", cohort)

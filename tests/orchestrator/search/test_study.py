@@ -16,6 +16,7 @@ from orchestrator.output.ledger import Ledger
 from orchestrator.report.leaderboard import score_document, status
 from orchestrator.report.predictions import score_cells
 from orchestrator.search.sampler import METRIC
+from orchestrator.sweep.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.usefixtures("without_waiting_for_the_disk")
 
@@ -175,3 +176,22 @@ def test_an_oracle_of_a_searched_model_bounds_its_result(store: Store, tmp_path:
     scores = {rule: score_document(plan, ledger, [cell], rule)["rows"][0] for rule in cell.predicted}
     assert scores["oracle-epoch"]["uf1"] >= scores["inner"]["uf1"]
     assert scores["oracle-subject"]["accuracy"] >= scores["inner"]["accuracy"]
+
+
+def test_weights_are_kept_of_what_is_chosen_and_of_nothing_that_was_only_tried(store: Store, tmp_path: Path) -> None:
+    plan = replace(plan_of(store, configurations=3), weights=True)
+
+    def with_state(plan: Plan, job: Job) -> Outcome:
+        return replace(learner(plan, job), state={"weight": np.zeros(3, np.float32)})
+
+    assert simulate(plan, tmp_path, learn=with_state) > 30
+    finals = [job for study, history in zip(plan.studies, histories(plan, tmp_path), strict=True)
+              for job in history.finals(plan, study)]  # fmt: skip
+    kept = {path.name.split(".")[-2] for path in (tmp_path / "weights").rglob("*.safetensors")}
+    assert kept == {job.id for job in finals}
+    dispatcher = Dispatcher(plan, tmp_path / "other")
+    for job in (plan.search_job(plan.studies[0], plan.studies[0].recipe, 0), finals[0]):
+        dispatcher.offer(job)
+        work = dispatcher.take(job.id)
+        assert work is not None
+        assert work.keep_weights == (job.division is None), "a worker copies weights only where they are kept"

@@ -105,7 +105,7 @@ def test_a_search_takes_the_share_of_the_next_larger_batch(blob_store: Store, tm
     ask, asked = answering(lambda probe: Measured("Test GPU", 64, probe.recipe.batch_size // 2))
     shares = measure_shares(searched, tmp_path, Console(), ask, "T4")
     assert sorted(probe.recipe.batch_size for probe in asked) == [8, 64]
-    (study,) = searched.studies
+    study = searched.studies[0]
     held_out = next(iter(searched.datasets["blobs"].folds))
     by_batch = {
         size: shares(searched.final_job(study, replace(study.recipe, batch_size=size), held_out))
