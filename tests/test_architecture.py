@@ -24,7 +24,8 @@ ORDER = {
         precompute
         experiment
         output
-        search sweep report
+        search
+        sweep report
         run predict
         cli
         run_all

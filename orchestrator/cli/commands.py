@@ -14,6 +14,7 @@ import click
 
 from mer_data.problems import BadInput, Problem, raise_all
 from mer_models.plugins import BrokenModelFile
+from orchestrator.cli.capsules import capsule, claim, merge, verify
 from orchestrator.cli.data import data, store_option
 from orchestrator.console import Console
 
@@ -203,9 +204,12 @@ def sync(out: str, model_files: tuple[str, ...]) -> None:
     """Rebuild the runs from the ledger."""
     from mer_models.spec import models
     from orchestrator.experiment import user_models
+    from orchestrator.output.results import is_capsule
     from orchestrator.report import mlflow_sync
     from orchestrator.report.predictions import score_cells
 
+    if is_capsule(out):
+        raise BadInput(Problem(out, "is a capsule, or no output folder", "MLflow mirrors output folders"))
     plan, ledger = _open(out)
     # The plan holds their text, but what an output folder holds is read here and never run.
     user_models.load(model_files)
@@ -328,12 +332,9 @@ def _load(experiment: str, changes: tuple[str, ...], model_files: tuple[str, ...
 
 
 def _open(out: str) -> tuple[Plan, Ledger]:
-    from orchestrator.experiment.plan import Plan
-    from orchestrator.output.folder import Output
-    from orchestrator.output.ledger import Ledger
+    from orchestrator.output.results import open_results
 
-    folder = Output(out).read(Console())
-    return Plan.load(folder / "plan.json"), Ledger(folder / "ledger")
+    return open_results(out, Console())
 
 
 def _finished(document: dict[str, Any], as_json: bool) -> int:
@@ -350,7 +351,8 @@ def _print(document: Any) -> None:
     click.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
 
 
-mer.add_command(data)
+for command in (data, capsule, verify, merge, claim):
+    mer.add_command(command)
 
 if __name__ == "__main__":
     main()
