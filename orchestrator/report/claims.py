@@ -117,11 +117,10 @@ def _words(uf1: float, rules: Sequence[Mapping[str, Any]]) -> str:
             "test subjects does not give it here. Other clips, features, settings or another choice might."
         )
     first = reached[0]
-    where = "inside" if first["position"] == "inside" else "below"
-    return (
-        f"{said} and {where} that of the {_TITLES[first['rule']]}, {_between(first)}: it is what "
-        f"{_GIVES[first['rule']]} gives{'' if where == 'inside' else ', or less'}."
-    )
+    title, gives = _TITLES[first["rule"]], _GIVES[first["rule"]]
+    if first["position"] == "inside":
+        return f"{said} and inside that of the {title}, {_between(first)}: it is what {gives} gives."
+    return f"{said} and below that of the {title}, {_between(first)}: {gives} gives more than that."
 
 
 def _between(rule: Mapping[str, Any]) -> str:
