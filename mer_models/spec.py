@@ -101,7 +101,6 @@ class Recipe:
                 raise ValueError(f"{name} must not be negative, and finite")
         if not 0 < self.lr < math.inf or not 0 < self.step_factor < math.inf:
             raise ValueError("lr and step_factor must be positive and finite")
-        _as_floats(self, "lr", "momentum", "weight_decay", "step_factor", "penalty")
 
     def kept_epochs(self) -> list[int]:
         """The epochs after which test logits are kept, counted from 1; the last epoch is always among them."""
@@ -112,12 +111,6 @@ class Recipe:
         names = sorted(field.name for field in fields(self))
         told = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) != getattr(published, name)]
         return ", ".join(told) or "recipe"
-
-
-def _as_floats(of: object, *names: str) -> None:
-    """Make 1 and 1.0 the same value of a frozen dataclass: hashes of it, and of what was read from a file, agree."""
-    for name in names:
-        object.__setattr__(of, name, float(getattr(of, name)))
 
 
 @dataclass(frozen=True)
@@ -168,9 +161,6 @@ class InputSpec:
     shift: float = 0.0
     bytes: bool = False
     free_axes: int = 0
-
-    def __post_init__(self) -> None:
-        _as_floats(self, "scale", "shift")
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from mer_data import protocols
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
-from mer_models.spec import Range, models
+from mer_models.spec import InputSpec, Range, Recipe, models
 from orchestrator.experiment.plan import (
     PLAN_VERSION,
     Job,
@@ -35,6 +37,7 @@ def make_plan(resolved: Resolved) -> Plan:
     BadInput
         If a dataset's clips have a single source where one is to be held out, or too few subjects for a search.
     """
+    resolved = _as_read(resolved)
     experiment, codes = resolved.experiment, {name: models()[name].code_digest() for name in resolved.recipes}
     datasets = {name: _plan_dataset(resolved, of, codes) for name, of in resolved.datasets.items()}
     return Plan(
@@ -53,6 +56,20 @@ def make_plan(resolved: Resolved) -> Plan:
         weights=experiment.weights,
         definitions=_definitions(resolved, datasets),
     )
+
+
+def _as_read(resolved: Resolved) -> Resolved:
+    """With recipes and inputs as a plan's file gives them back, which has 1.0 where a model of the user's says 1.
+
+    So the ids of jobs follow from the file.
+    """
+    inputs, recipes = TypeAdapter(dict[str, tuple[InputSpec, ...]]), TypeAdapter(dict[str, Recipe])
+    datasets = {
+        name: replace(of, inputs=inputs.validate_json(inputs.dump_json(dict(of.inputs))))
+        for name, of in resolved.datasets.items()
+    }
+    read = recipes.validate_json(recipes.dump_json(dict(resolved.recipes)))
+    return replace(resolved, datasets=datasets, recipes=read)
 
 
 def _definitions(resolved: Resolved, datasets: Mapping[str, PlannedDataset]) -> dict[str, dict[str, Any]]:
