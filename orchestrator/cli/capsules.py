@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from mer_data.problems import BadInput, Problem
+from orchestrator.cli.printing import form_option, json_option, print_csv, print_json
 from orchestrator.console import Console
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 _file = click.Path(path_type=Path)
 
 
@@ -40,7 +39,7 @@ def capsule(out: str, file: Path, every: int, partial: bool) -> None:
 
 @click.command()
 @click.argument("file", metavar="FILE.mer", type=_file)
-@_json
+@json_option
 def verify(file: Path, as_json: bool) -> int:
     """Compute every number of a capsule anew.
 
@@ -54,7 +53,7 @@ def verify(file: Path, as_json: bool) -> int:
     found = verify_capsule(file)
     if as_json:
         problems = [asdict(problem) for problem in found.problems]
-        _print({"file": str(file), "verified": not problems, **asdict(found), "problems": problems})
+        print_json({"file": str(file), "verified": not problems, **asdict(found), "problems": problems})
         return 2 if problems else 0
     for remark in found.remarks:
         Console().say(f"{file}: {remark}")
@@ -82,23 +81,21 @@ def merge(files: tuple[Path, ...], to: Path) -> None:
 @click.option("--model", required=True, metavar="MODEL", help="The model that it is of.")
 @click.option("--dataset", metavar="NAME", help="The dataset that it is of. [default: the only one]")
 @click.option("--partial", is_flag=True, help="Take what is there, although folds are missing.")
-@_json
-def claim(out: str, uf1: float, model: str, dataset: str | None, partial: bool, as_json: bool) -> None:
+@form_option
+def claim(out: str, uf1: float, model: str, dataset: str | None, partial: bool, form: str | None) -> None:
     """Where a published figure lies in our results.
 
     Among what is honest, or among what choosing epochs on the test subjects gives.
     """
     from orchestrator.output.results import open_results
-    from orchestrator.report.claims import claim_documents, print_claims
+    from orchestrator.report.claims import claim_documents, claim_lines, print_claims
 
-    console = Console(json=as_json)
+    console = Console()
     plan, ledger = open_results(out, console)
     documents = claim_documents(plan, ledger, uf1, model, dataset, partial=partial)
-    if as_json:
-        _print({"claims": documents})
+    if form == "json":
+        print_json({"claims": documents})
+    elif form == "csv":
+        print_csv(claim_lines(documents))
     else:
         print_claims(documents, console)
-
-
-def _print(document: object) -> None:
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))

@@ -170,6 +170,8 @@ class Plan:
         The experiment's model files, with their text: workers run them on other machines.
     weights
         Whether the weights of each fold are kept. They are no part of a job's id.
+    networks
+        The models whose answers are logits of probabilities. Scores of other models only order the classes.
     definitions
         By key of a feature: what it is, as :meth:`FeatureSpec.describe` gives it. Older plans do not tell.
     """
@@ -187,6 +189,7 @@ class Plan:
     studies: tuple[Study, ...]
     model_files: tuple[ModelFile, ...]
     weights: bool
+    networks: tuple[str, ...] = ()  # plans that do not tell are read too
     definitions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property

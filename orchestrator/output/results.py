@@ -24,7 +24,7 @@ def is_capsule(address: Path | str) -> bool:
     return path.is_file() or (path.suffix == SUFFIX and not path.is_dir())
 
 
-def open_results(address: Path | str, console: Console) -> tuple[Plan, Ledger]:
+def open_results(address: Output | Path | str, console: Console) -> tuple[Plan, Ledger]:
     """Plan and ledger of an output folder or of a capsule; the ledger's folder lies in the output folder.
 
     A capsule is unpacked into a folder of its own, which is removed when the ledger is no longer used.
@@ -32,7 +32,7 @@ def open_results(address: Path | str, console: Console) -> tuple[Plan, Ledger]:
     Parameters
     ----------
     address
-        The folder, its address in object storage, or the capsule.
+        The folder, also as :class:`Output`, its address in object storage, or the capsule.
     console
         Where the progress of fetching from object storage goes.
 
@@ -41,8 +41,9 @@ def open_results(address: Path | str, console: Console) -> tuple[Plan, Ledger]:
     BadInput
         If there are no results, object storage cannot be reached, or a capsule cannot be read or does not fit together.
     """
-    if not is_capsule(address):
-        folder = Output(address).read(console)
+    if isinstance(address, Output) or not is_capsule(address):
+        output = address if isinstance(address, Output) else Output(address)
+        folder = output.read(console)
         return Plan.load(folder / "plan.json"), Ledger(folder / "ledger")
     private = tempfile.mkdtemp(prefix="mer-")
     try:

@@ -9,8 +9,10 @@ from mer_data.problems import BadInput, Problem, did_you_mean
 from orchestrator.console import Console
 from orchestrator.experiment.plan import Plan
 from orchestrator.output.ledger import Ledger
-from orchestrator.report.leaderboard import HEADLINES, ORACLES, score_document
+from orchestrator.report.flat_tables import Line
+from orchestrator.report.leaderboard import ORACLES, score_document
 from orchestrator.report.predictions import CellPredictions, score_cells
+from orchestrator.report.score_rows import HEADLINES
 
 _TITLES = {
     "last": "honest, last epoch",
@@ -126,6 +128,22 @@ def _words(uf1: float, rules: Sequence[Mapping[str, Any]]) -> str:
 def _between(rule: Mapping[str, Any]) -> str:
     low, high = rule["uf1_interval"]
     return f"{low:.2f}-{high:.2f}"
+
+
+def claim_lines(documents: Sequence[Mapping[str, Any]]) -> list[Line]:
+    """A line per document and rule, for CSV."""
+    return [
+        {
+            **{name: document[name] for name in ("model", "dataset", "configuration", "complete", "all_epochs")},
+            "claim_uf1": document["claim"]["uf1"],
+            **{name: rule[name] for name in ("rule", "oracle", "uf1")},
+            **dict(zip(("uf1_low", "uf1_high"), rule["uf1_interval"] or (None, None), strict=True)),
+            **dict(zip(("uf1_seed_min", "uf1_seed_max"), rule["uf1_seed_range"] or (None, None), strict=True)),
+            "position": rule["position"],
+        }
+        for document in documents
+        for rule in document["rules"]
+    ]
 
 
 def print_claims(documents: Sequence[Mapping[str, Any]], console: Console) -> None:

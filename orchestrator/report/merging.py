@@ -136,6 +136,7 @@ def _joined(mine: Plan, its: Plan) -> Plan:
         jobs=tuple(dict.fromkeys((*mine.jobs, *its.jobs))),
         studies=_united(mine.studies, its.studies),
         model_files=tuple(files.values()),
+        networks=tuple(dict.fromkeys((*mine.networks, *its.networks))),
         definitions={**mine.definitions, **its.definitions},
     )
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.console import Console
-from orchestrator.report.leaderboard import FEW_SEEDS, HEADLINES
+from orchestrator.report.score_rows import FEW_SEEDS, HEADLINES
 
 FEW_SUBJECTS = 10
+_BASELINES = ("majority", "chance")
 _CHOSEN = {"last": "last epoch", "inner": "chosen on inner subjects"}
 _HELD_OUT = {
     "loso": "{} subjects held out in turn, {}, pooled",
@@ -29,8 +30,8 @@ def print_leaderboard(lines: Sequence[Row], console: Console) -> None:
         _print_absent_classes(rows, console)
     _print_captions(lines, console)
     console.note(
-        "subject, epoch: ORACLES, not results: the UF1 that choosing the best epoch on\n"
-        "the test subjects (per subject; one for all) would have shown.",
+        "subject, epoch: ORACLES, not results: the UF1 that choosing the best epoch on the test subjects (per subject; "
+        "one for all) would have shown.",
         dim=True,
     )
 
@@ -47,19 +48,21 @@ def _print_captions(rows: Sequence[Row], console: Console) -> None:
         told.append("1 seed: the spread between trainings is unknown.")
     if any(1 < count < FEW_SEEDS for count in seeds):
         told.append("(a-b): the lowest and the highest of the seeds.")
-    if not all(row["searched"] for row in rows):
+    if not all(row["searched"] or row["model"] in _BASELINES for row in rows):
         told.append("Recipes as published or as given; their authors may have chosen them on these very subjects.")
     console.note("\n".join(told), dim=True)
 
 
 def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
     changed = list(dict.fromkeys(row["configuration"] for row in rows if row["configuration"] != "recipe"))
+    tied = [row for row in rows if row["separable_from_best"] is False]  # the best comes first
     cells = []
     for row in rows:
         mark = f" [{changed.index(row['configuration']) + 1}]" if row["configuration"] in changed else ""
         lack = "" if row["complete"] else f" {row['jobs_done']}/{row['jobs_planned']}"
         oracle = ("-" if score is None else f"{score['uf1']:.4f}" for score in row["oracle"].values())
-        cells.append((f"{row['model']}{mark}{lack}", *_scores(row), *oracle))
+        tie = " =" if row in tied[1:] else ""
+        cells.append((f"{row['model']}{mark}{lack}{tie}", *_scores(row), *oracle))
     first = rows[0]
     seeds = f", mean of {first['seeds']} seeds" if first["seeds"] > 1 else ""
     how = _HELD_OUT[first["protocol"]].format(first["folds"], _CHOSEN[first["rule"]])
@@ -68,6 +71,8 @@ def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
         whole += f"{first['missing_clips']} CLIPS MISSING, "
     header = ("model", "UF1", "95 %", "UAR", "acc.", "subject", "epoch")
     console.table(f"{dataset}: {whole}{how}{seeds}", header, cells)
+    if len(tied) > 1:
+        console.note(f"= not separable from the best, {tied[0]['model']}: other subjects may turn it round")
     for number, configuration in enumerate(changed, 1):
         searched = any(row["searched"] for row in rows if row["configuration"] == configuration)
         told = configuration if searched else f"the published recipe with {configuration}"
@@ -76,7 +81,9 @@ def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
 
 def _print_searches(rows: Sequence[Row], console: Console) -> None:
     """What the searches tried, and their three scores side by side."""
-    tried = [row for row in rows if row["search"]["configurations"]["proposed"] > 1]
+    tried = [
+        row for row in rows if row["search"]["configurations"]["proposed"] > row["search"]["groups"] * row["seeds"]
+    ]
     if not tried:
         return
     header = ("search", "nested", "95 %", "BBC", "95 %", "naive", "95 %")
@@ -95,8 +102,8 @@ def _print_searches(rows: Sequence[Row], console: Console) -> None:
     for why_not in dict.fromkeys(row["search"]["unavailable"] for row in tried if row["search"]["unavailable"]):
         console.note(f"no BBC, naive: {why_not}.")
     console.note(
-        "nested: chosen for each group of subjects without looking at any of them, then trained on\n"
-        "everybody but one, for as many epochs as were best with fewer people; the result.\n"
+        "nested: chosen for each group of subjects without looking at any of them, then trained on everybody but one, "
+        "for as many epochs as were best with fewer people; the result.\n"
         "BBC: the best configuration's score, corrected for having been chosen by it.\n"
         "naive: that score as it is; NOT a result.",
         dim=True,
@@ -116,13 +123,40 @@ def print_scores(document: Mapping[str, Any], console: Console) -> None:
         _print_captions(document["rows"], console)
 
 
+def print_comparison(document: Mapping[str, Any], console: Console) -> None:
+    """The tables of ``mer compare``, one per dataset, and each comparison in words."""
+    metric = document["metric"].upper()
+    header = ("model", metric, "difference", "95 %", "p", "SE people", "SE seeds")
+    for dataset, rows in _by_dataset(document["comparisons"]).items():
+        cells = []
+        for row in rows:
+            ends, errors = row["interval"], (row["subject_error"], row["seed_error"])
+            between = "-" if ends is None else f"{ends[0]:+.3f}, {ends[1]:+.3f}"
+            told = ("-" if error is None else f"{error:.4f}" for error in errors)
+            gap = (f"{row['difference']:+.4f}", between, f"{row['p_holm']:.4f}")
+            cells.append((row["model"], f"{row['score']:.4f}", *gap, *told))
+        first = rows[0]
+        console.table(f"{dataset}: against {first['reference']}, {first['reference_score']:.4f}", header, cells)
+        for row in rows:
+            console.note(row["words"])
+    console.note(
+        "p: how often swapping all answers of people between both models gives as large a difference,\n"
+        f"corrected for the {document['family']} comparisons made here (Holm). SE: standard errors of the difference,\n"
+        "if other people were drawn, and if other seeds were.",
+        dim=True,
+    )
+
+
 def _print_absent_classes(rows: Sequence[Row], console: Console) -> None:
-    """Say which scopes lack a class: their scores are means over fewer classes."""
+    """Say which scopes lack a class, so that their scores are means over the others, and which cannot be learnt."""
     for scope in dict.fromkeys(row["scope"] for row in rows):
         row = next(row for row in rows if row["scope"] == scope)
         absent = [name for name in row["classes"] if name not in row["classes_scored"]]
         if absent:
             console.note(f"{scope}: no clips of {', '.join(absent)}; scores are means over the other classes")
+        if scope in HEADLINES:
+            for warning in (one["warning"] for one in row["per_class"] if one["warning"]):
+                console.note(f"{scope}: {warning}")
 
 
 def _by_dataset(rows: Sequence[Row]) -> dict[str, list[Row]]:
