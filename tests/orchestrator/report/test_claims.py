@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from altered import contents, edited
 
+import orchestrator as mer
 from mer_data.problems import BadInput
 from orchestrator.cli import commands as cli
 from orchestrator.console import Console
@@ -85,6 +86,12 @@ def test_commands_take_capsules_like_folders(
         assert (status, of_capsule) == ran(capsys, command, listed_out, *options)[:2]
         assert status == 0
     assert json.loads(ran(capsys, "score", listed, "--json")[1]) == json.loads(contents(listed)["score.json"])
+    status, out, _ = ran(capsys, "compare", listed, "--csv")
+    assert (status, out) == ran(capsys, "compare", listed_out, "--csv")[:2]
+    assert mer.open(listed).predictions().equals(mer.open(listed_out).predictions())
+    lines = ran(capsys, "claim", listed, "--uf1", "0.9", "--model", "ststnet", "--csv")[1].splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("model,dataset,configuration,complete,all_epochs,claim_uf1,rule,oracle,uf1,uf1_low,")
     status, out, _ = ran(capsys, "claim", listed, "--uf1", "0.9", "--model", "ststnet")
     assert (status, "oracle per subject" in out, "95 %: of the UF1" in out) == (0, True, True)
     status, _, err = ran(capsys, "track", "sync", listed)

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from altered import contents, edited, repaired
 from blobs import blob_clips, write_blobs
-from simulated import plan_of, simulate
+from simulated import learner, plan_of, simulate
 
 from mer_data.problems import BadInput
 from mer_data.storage.store import Store
+from mer_models.spec import Outcome
 from orchestrator.console import Console
+from orchestrator.experiment.plan import Job, Plan
 from orchestrator.output.ledger import FoldResult, Ledger
 from orchestrator.output.results import open_results
 from orchestrator.output.search_history import SearchHistory, TriedConfiguration
@@ -227,6 +229,27 @@ def test_configurations_of_ones_own_are_told(tmp_path: Path, quick_disk: None) -
     assert found.remarks[0].startswith(
         "what 2 searches tried is not proposed again here, with another version of Optuna"
     )
+
+
+def test_a_configuration_that_failed_is_told_without_its_trace(tmp_path: Path, quick_disk: None) -> None:
+    store, out = Store(tmp_path / "store"), tmp_path / "out"
+    write_blobs(store, "blobs", blob_clips(7, 6))
+    plan = plan_of(store, configurations=4, groups=2)
+    plan.save(out / "plan.json")
+
+    def fragile(plan: Plan, job: Job) -> Outcome:
+        if plan.recipe(job).lr > 0.01 and job.division is not None:
+            raise ArithmeticError("raised in /home/somebody/model.py on host lab7")
+        return learner(plan, job)
+
+    simulate(plan, out, learn=fragile)
+    make_capsule(str(out), tmp_path / "a.mer", Console(), every=1, partial=False)
+    files = contents(tmp_path / "a.mer")
+    assert sum(data.count(b'"division 1 failed"') for data in files.values()) > 0
+    assert not any(b"somebody" in data or b"lab7" in data for data in files.values())
+    assert json.loads(files["score.json"])["complete"]
+    found = verify_capsule(tmp_path / "a.mer")
+    assert (found.searches, found.problems, found.remarks) == (2, (), ())
 
 
 def test_a_history_cut_short(searched: Path, tmp_path: Path) -> None:
