@@ -6,10 +6,10 @@ The map of the house, in the order in which an experiment passes through it; eac
 ``machines``    starting and joining Ray, what it has, which code its machines run
 ``precompute``  features that the store lacks, by Ray actors
 ``experiment``  the file, what it comes to on a store, folds, whom a search may see, jobs with ids
-``output``      what lies in an output folder: ledger, histories of searches, weights
+``output``      what lies in an output folder: ledger, histories of searches, weights; capsules
 ``search``      which configuration comes next, when one is stopped, what is chosen
 ``sweep``       one Ray Tune run: queue, trial, the dispatcher that commits results
-``report``      the ledger joined with labels: leaderboard, tables, MLflow
+``report``      the ledger joined with labels: leaderboard, tables, MLflow, capsules verified
 ``run``, ``cli`` the whole job, and the `mer` command
 
 From Python: :func:`load_experiment`, :func:`run`, :func:`open`.

@@ -14,7 +14,6 @@ from mer_data.features import FEATURES
 from mer_data.files import written_aside
 from mer_data.formats import import_dataset
 from mer_data.problems import BadInput
-from mer_data.protocols import splits
 from mer_data.storage.store import Store
 from mer_models.spec import models
 from orchestrator.console import Console, duration
@@ -22,7 +21,7 @@ from orchestrator.experiment.config import Experiment, Search, preset
 from orchestrator.experiment.plan import Plan, PlannedDataset, of_older_search
 from orchestrator.experiment.planner import make_plan
 from orchestrator.experiment.resolve import Resolved, by_member, choose_datasets, resolve
-from orchestrator.experiment.search_splits import pool, search_splits
+from orchestrator.experiment.search_splits import pool
 from orchestrator.machines.ray_cluster import Cluster
 from orchestrator.machines.resources import Resources
 from orchestrator.output.folder import Output, default_output
@@ -142,10 +141,7 @@ def _resolved(experiment: Experiment, console: Console) -> Resolved:
 
 def _write_splits(plan: Plan, out: Path) -> None:
     """Write who trains, validates and tests, files per dataset, and their checksums for ``sha256sum --check``."""
-    texts = {f"splits-{name}.csv": splits(planned.folds.values()) for name, planned in plan.datasets.items()}
-    for name, planned in plan.datasets.items():
-        if planned.groups:
-            texts[f"search-splits-{name}.csv"] = search_splits(planned.groups, planned.divisions)
+    texts = plan.split_files()
     for file, text in texts.items():
         with written_aside(out / file) as aside:
             aside.write_text(text, encoding="utf-8")

@@ -24,7 +24,8 @@ ORDER = {
         precompute
         experiment
         output
-        search sweep report
+        search
+        sweep report
         run
         cli __init__
         run_all

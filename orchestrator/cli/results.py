@@ -1,4 +1,4 @@
-"""Commands that read output folders: `mer status`, `mer score`, `mer compare`, `mer track`."""
+"""Commands that read output folders and capsules: `mer status`, `mer score`, `mer compare`, `mer track`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from orchestrator.cli.printing import form_option, print_csv, print_json
 from orchestrator.console import Console
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from orchestrator.experiment.plan import Plan
     from orchestrator.output.folder import Output
     from orchestrator.output.ledger import Ledger
@@ -55,10 +57,10 @@ def status(out: str, form: str | None) -> int:
 @click.option("--long", "as_long", is_flag=True, help="With --csv: method, task, seed, metric_error (1 - UF1).")
 @form_option
 def score(out: str, rule: str | None, partial: bool, as_long: bool, form: str | None) -> int:
-    """The table of an output folder.
+    """The table of an output folder or of a capsule.
 
     Scores over all clips and per source dataset, from the stored predictions; nothing is trained. The result files of
-    the folder are written again (docs/results-files.md).
+    a folder are written again (docs/results-files.md).
     """
     from orchestrator.report import flat_tables, leaderboard, result_files
     from orchestrator.report.predictions import score_cells
@@ -77,7 +79,7 @@ def score(out: str, rule: str | None, partial: bool, as_long: bool, form: str | 
     else:
         print_scores(document, Console())
     main = document if rule == plan.rule else leaderboard.score_document(plan, ledger, scored, plan.rule)
-    _say_where(output, lambda: result_files.write(plan, output.folder, scored, main))
+    _say_where(output, lambda folder: result_files.write(plan, folder, scored, main))
     return 0 if document["complete"] else 1
 
 
@@ -111,8 +113,7 @@ def compare(outs: tuple[str, ...], reference: str | None, metric: str, form: str
     if ranks is None:
         Console().say(why_not)
     else:
-        output = opened[0][3]
-        _say_where(output, lambda: critical_difference.draw(ranks, output.folder))
+        _say_where(opened[0][3], lambda folder: critical_difference.draw(ranks, folder))
 
 
 @click.command()
@@ -161,7 +162,9 @@ def sync(out: str, model_files: tuple[str, ...]) -> None:
     from orchestrator.report import mlflow_sync
     from orchestrator.report.predictions import score_cells
 
-    plan, ledger, _ = _open(out)
+    plan, ledger, output = _open(out)
+    if output is None:
+        raise BadInput(Problem(out, "is a capsule, or no output folder", "MLflow mirrors output folders"))
     # The plan holds their text, but what an output folder holds is read here and never run.
     user_models.load(model_files)
     remedy = "give the file that registers it with --models, or install its package"
@@ -176,21 +179,22 @@ def exit_status(document: dict[str, Any]) -> int:
     return 1 if document["jobs"]["missing"] or document["jobs"]["failed"] else 0
 
 
-def _open(out: str) -> tuple[Plan, Ledger, Output]:
-    from orchestrator.experiment.plan import Plan
+def _open(out: str) -> tuple[Plan, Ledger, Output | None]:
+    """Plan, ledger, and the output folder; None for a capsule, into which nothing is written."""
     from orchestrator.output.folder import Output
-    from orchestrator.output.ledger import Ledger
+    from orchestrator.output.results import is_capsule, open_results
 
-    output = Output(out)
-    folder = output.read(Console())
-    return Plan.load(folder / "plan.json"), Ledger(folder / "ledger"), output
+    output = None if is_capsule(out) else Output(out)
+    return *open_results(output or out, Console()), output
 
 
-def _say_where(output: Output, write: Callable[[], list[str]]) -> None:
+def _say_where(output: Output | None, write: Callable[[Path], list[str]]) -> None:
     """Write files into an output folder, and say so; where that is not allowed, the numbers were printed before."""
+    if output is None:
+        return
     console = Console()
     try:
-        names = write()
+        names = write(output.folder)
         output.send()
     except (OSError, BadInput) as error:
         console.warn(f"no file was written into the output folder: {error}")

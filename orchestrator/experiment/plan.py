@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from mer_data.files import read, write_json
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
-from mer_data.protocols import Fold
+from mer_data.protocols import Fold, splits
 from mer_models.plugins import ModelFile
 from mer_models.spec import InputSpec, Recipe, Space
 from orchestrator.experiment.cohort import Cohort
 from orchestrator.experiment.config import Search
-from orchestrator.experiment.search_splits import Division, Groups
+from orchestrator.experiment.search_splits import Division, Groups, search_splits
 
 _ID_LETTERS = 20
 # Raised when the meaning of a job changes in a way that no other part of its id shows.
@@ -171,6 +172,8 @@ class Plan:
         Whether the weights of each fold are kept. They are no part of a job's id.
     networks
         The models whose answers are logits of probabilities. Scores of other models only order the classes.
+    definitions
+        By key of a feature: what it is, as :meth:`FeatureSpec.describe` gives it. Older plans do not tell.
     """
 
     version: int
@@ -187,6 +190,7 @@ class Plan:
     model_files: tuple[ModelFile, ...]
     weights: bool
     networks: tuple[str, ...] = ()  # plans that do not tell are read too
+    definitions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def job(self) -> Mapping[str, Job]:
@@ -226,6 +230,14 @@ class Plan:
             planned.fold_key(held_out, study.seed, division),
         )
         return replace(job, recipe=recipe, division=division)
+
+    def split_files(self) -> dict[str, str]:
+        """Who trains, validates and tests: texts by the names of their CSV files, one or two per dataset."""
+        texts = {f"splits-{name}.csv": splits(planned.folds.values()) for name, planned in self.datasets.items()}
+        for name, planned in self.datasets.items():
+            if planned.groups:
+                texts[f"search-splits-{name}.csv"] = search_splits(planned.groups, planned.divisions)
+        return texts
 
     def save(self, path: Path) -> None:
         """Write the plan as one JSON document."""
@@ -275,6 +287,18 @@ def make_job(
     return Job(job_id, model, dataset, held_out, changes, seed, int(digest(chance)[:15], 16))
 
 
-def recipe_key(model_key: str, recipe: Recipe) -> str:
-    """Hash of a model and its training settings."""
-    return digest([model_key, vars(recipe)])  # not asdict, whose deep copies took most of the time of making a job
+def model_key(
+    name: str,
+    code: str,
+    inputs: Sequence[InputSpec],
+    feature_keys: Mapping[str, Mapping[str, str]],
+    version: int = JOB_VERSION,
+) -> str:
+    """Hash of a model's code and of the features it eats on a dataset; `version` is what :data:`JOB_VERSION` was."""
+    eaten = [[asdict(taken), list(feature_keys[taken.feature].values())] for taken in inputs]
+    return digest([version, name, code, eaten])
+
+
+def recipe_key(of_model: str, recipe: Recipe) -> str:
+    """Hash of a model, as :func:`model_key` gives it, and its training settings."""
+    return digest([of_model, vars(recipe)])  # not asdict, whose deep copies took most of the time of making a job

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from mer_data import protocols
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
-from mer_models.spec import Range, models
+from mer_models.spec import InputSpec, Range, Recipe, models
 from orchestrator.experiment.plan import (
-    JOB_VERSION,
     PLAN_VERSION,
     Job,
     Plan,
     PlannedDataset,
     Study,
     make_job,
+    model_key,
     recipe_key,
 )
 from orchestrator.experiment.resolve import Resolved, ResolvedDataset
@@ -34,6 +37,7 @@ def make_plan(resolved: Resolved) -> Plan:
     BadInput
         If a dataset's clips have a single source where one is to be held out, or too few subjects for a search.
     """
+    resolved = _as_read(resolved)
     experiment, codes = resolved.experiment, {name: models()[name].code_digest() for name in resolved.recipes}
     datasets = {name: _plan_dataset(resolved, of, codes) for name, of in resolved.datasets.items()}
     return Plan(
@@ -51,7 +55,32 @@ def make_plan(resolved: Resolved) -> Plan:
         model_files=resolved.model_files,
         weights=experiment.weights,
         networks=tuple(name for name in resolved.recipes if models()[name].build is not None),
+        definitions=_definitions(resolved, datasets),
     )
+
+
+def _as_read(resolved: Resolved) -> Resolved:
+    """With recipes and inputs as a plan's file gives them back, which has 1.0 where a model of the user's says 1.
+
+    So the ids of jobs follow from the file.
+    """
+    inputs, recipes = TypeAdapter(dict[str, tuple[InputSpec, ...]]), TypeAdapter(dict[str, Recipe])
+    datasets = {
+        name: replace(of, inputs=inputs.validate_json(inputs.dump_json(dict(of.inputs))))
+        for name, of in resolved.datasets.items()
+    }
+    read = recipes.validate_json(recipes.dump_json(dict(resolved.recipes)))
+    return replace(resolved, datasets=datasets, recipes=read)
+
+
+def _definitions(resolved: Resolved, datasets: Mapping[str, PlannedDataset]) -> dict[str, dict[str, Any]]:
+    """By key, the definitions of the features that the jobs eat."""
+    return {
+        key: resolved.store.feature(member, feature).definition
+        for planned in datasets.values()
+        for feature, by_member in planned.feature_keys.items()
+        for member, key in by_member.items()
+    }
 
 
 def _plan_dataset(resolved: Resolved, of: ResolvedDataset, codes: Mapping[str, str]) -> PlannedDataset:
@@ -63,10 +92,7 @@ def _plan_dataset(resolved: Resolved, of: ResolvedDataset, codes: Mapping[str, s
     keys = {
         feature: {member: store.feature(member, feature).key for member in of.cohort.members} for feature in of.features
     }
-    model_keys = {}
-    for name, inputs in of.inputs.items():
-        eaten = [[asdict(taken), list(keys[taken.feature].values())] for taken in inputs]
-        model_keys[name] = digest([JOB_VERSION, name, codes[name], eaten])
+    model_keys = {name: model_key(name, codes[name], inputs, keys) for name, inputs in of.inputs.items()}
     groups, divisions = _search_splits(resolved, of, folds)
     return PlannedDataset(of.cohort, folds, groups, divisions, of.inputs, model_keys, keys)
 
@@ -101,11 +127,11 @@ def _search_splits(
 def _jobs(resolved: Resolved, datasets: Mapping[str, PlannedDataset]) -> Iterator[Job]:
     """The jobs of models that are not searched."""
     for name, planned in datasets.items():
-        for model, model_key in planned.model_keys.items():
+        for model, of_model in planned.model_keys.items():
             if model in resolved.spaces:
                 continue
             recipe = resolved.recipes[model]
-            changes, of_recipe = recipe.changes(models()[model].recipe), recipe_key(model_key, recipe)
+            changes, of_recipe = recipe.changes(models()[model].recipe), recipe_key(of_model, recipe)
             for seed in resolved.experiment.seeds:
                 for held_out in planned.folds:
                     of_fold = planned.fold_key(held_out, seed, None)
@@ -120,16 +146,24 @@ def _studies(resolved: Resolved, datasets: Mapping[str, PlannedDataset]) -> Iter
     # Without anything to vary there is one configuration, whose epoch is chosen.
     single = search.model_copy(update={"configurations": 1})
     for dataset, planned in datasets.items():
-        for model, model_key in planned.model_keys.items():
+        for model in planned.model_keys:
             if model not in resolved.spaces:
                 continue
             recipe, varied = resolved.recipes[model], resolved.spaces[model]
             kept = max(recipe.keep_every, math.ceil(recipe.epochs / _SEARCHED_EPOCHS))
             recipe = replace(recipe, keep_every=kept)
-            space = {key: asdict(values) if isinstance(values, Range) else values for key, values in varied.items()}
             for seed, by_group in planned.divisions.items():
-                for group, divisions in by_group.items():
-                    keys = [planned.fold_key(group, seed, number) for number in range(len(divisions))]
-                    decides = [model_key, asdict(recipe), space, search.identity(), seed, keys]
-                    name = f"{model}.{dataset}.seed-{seed}.{group.replace('/', '~')}.{digest(decides)[:8]}"
-                    yield Study(name, model, dataset, seed, group, recipe, varied, search if varied else single)
+                for group in by_group:
+                    study = Study("", model, dataset, seed, group, recipe, varied, search if varied else single)
+                    yield replace(study, name=study_name(planned, study))
+
+
+def study_name(planned: PlannedDataset, study: Study) -> str:
+    """The name of a study. It holds a hash of all else that the study is, and of the clips that it may see."""
+    divisions = range(len(planned.divisions[study.seed][study.group]))
+    keys = [planned.fold_key(study.group, study.seed, number) for number in divisions]
+    space = {key: asdict(values) if isinstance(values, Range) else values for key, values in study.space.items()}
+    of_model = planned.model_keys[study.model]
+    decides = [of_model, asdict(study.recipe), space, study.search.identity(), study.seed, keys]
+    group = study.group.replace("/", "~")
+    return f"{study.model}.{study.dataset}.seed-{study.seed}.{group}.{digest(decides)[:8]}"

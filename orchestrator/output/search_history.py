@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from mer_data.files import read, write_json
 from orchestrator.experiment.plan import Job, Plan, Study
+from orchestrator.output.ledger import Ledger
 from orchestrator.score.validation import Choice
 
 _REMEDY = "delete it and run the same command again"
@@ -161,3 +162,36 @@ def table_jobs(plan: Plan, out: Path) -> list[Job]:
         If the history of a search is damaged.
     """
     return [*plan.jobs, *(job for study, history in histories(plan, out) for job in history.finals(plan, study))]
+
+
+def all_jobs(plan: Plan, out: Path) -> dict[str, Job]:
+    """By id, every job that may be in the ledger: :func:`table_jobs`, and those of all configurations of searches.
+
+    Raises
+    ------
+    BadInput
+        If the history of a search is damaged.
+    """
+    tried = [
+        job
+        for study, history in histories(plan, out)
+        for known in history.configurations
+        for job in history.jobs(plan, study, known)
+    ]
+    return {job.id: job for job in [*table_jobs(plan, out), *tried]}
+
+
+def note_failures(plan: Plan, ledger: Ledger) -> None:
+    """Note in a ledger which jobs of searches have failed: of a capsule only the histories tell it.
+
+    Raises
+    ------
+    BadInput
+        If the history of a search is damaged.
+    """
+    for study, history in histories(plan, ledger.root.parent):
+        for tried in history.configurations:
+            if tried.state == "failed":
+                job = history.jobs(plan, study, tried)[tried.divisions]
+                if not ledger.has(job.id):
+                    ledger.record_failure(job.id, tried.reason)

@@ -10,9 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from orchestrator.console import Console
-from orchestrator.experiment.plan import Plan
-from orchestrator.output.folder import Output
-from orchestrator.output.ledger import Ledger
+from orchestrator.output.results import open_results
 from orchestrator.report import comparison, flat_tables, leaderboard, result_files
 from orchestrator.report.predictions import CellPredictions, score_cells
 
@@ -26,20 +24,19 @@ class OpenedResults:
     Parameters
     ----------
     out
-        An output folder of ``mer run``, or its address in object storage.
+        An output folder of ``mer run``, its address in object storage, or a capsule.
     partial
         Whether folds may be missing.
 
     Raises
     ------
     BadInput
-        If there is no plan, a result is damaged, or folds are missing and `partial` is not set.
+        If there is no plan, a result or a capsule is damaged, or folds are missing and `partial` is not set.
     """
 
     def __init__(self, out: str | Path, *, partial: bool = False) -> None:
         self.name, self._partial = str(out), partial
-        folder = Output(out).read(Console())
-        self.plan, self._ledger = Plan.load(folder / "plan.json"), Ledger(folder / "ledger")
+        self.plan, self._ledger = open_results(out, Console())
 
     def __repr__(self) -> str:
         return f"<results of {self.plan.name}: {', '.join(self.plan.recipes)} on {', '.join(self.plan.datasets)}>"

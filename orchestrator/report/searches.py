@@ -65,7 +65,7 @@ class SearchedCell:
         trainings = sum(known.divisions for known in tried)
         states = [known.state for known in tried]
         trained = TrainedJobs(plan, ledger)
-        why_not = self._why_not(plan)
+        why_not = self._why_not(plan) or self._thinned(plan, trained)
         seeds = sorted({study.seed for study, _ in self.studies})
         return Searched(
             groups=len(self.studies) // len(seeds),
@@ -104,6 +104,15 @@ class SearchedCell:
         if not search.fixed:
             return f"{_FIXED}: `sampler: random`"
         return "" if self._equal() else f"{_FIXED}, and a budget ended some searches early"
+
+    def _thinned(self, plan: Plan, trained: TrainedJobs) -> str:
+        """The same, where epochs of the searches were left out of a capsule."""
+        for study, history in self.studies:
+            for known in history.configurations:
+                for job in history.jobs(plan, study, known):
+                    if trained.division_score(study, job).epochs != tuple(plan.recipe(job).kept_epochs()):
+                        return "the capsule has not all epochs of the searches"
+        return ""
 
     def _equal(self) -> bool:
         """Whether all groups tried the same."""

@@ -203,3 +203,13 @@ def test_one_change_for_every_network(blob_store: Store) -> None:
         "ststnet_table": (3, 0.1),
         "chance": (100, 1e-3),
     }
+
+
+def test_one_and_one_point_zero_are_the_same_setting(blob_store: Store) -> None:
+    """Else ids could not be computed anew from a plan's file, in which both are 1.0."""
+    resolved = resolve(experiment(), blob_store)
+    recipe = replace(resolved.recipes["ststnet"], lr=1.0, momentum=0.0)
+    either = [replace(recipe, lr=lr, momentum=momentum) for lr, momentum in ((1.0, 0.0), (1, 0))]
+    first, second = (make_plan(replace(resolved, recipes={**resolved.recipes, "ststnet": one})) for one in either)
+    assert first == second
+    assert ids(first) == ids(second)

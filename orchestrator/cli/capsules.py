@@ -1,0 +1,101 @@
+"""Results handed on: `mer capsule`, `mer verify`, `mer merge`, `mer claim`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from mer_data.problems import BadInput, Problem
+from orchestrator.cli.printing import form_option, json_option, print_csv, print_json
+from orchestrator.console import Console
+
+_file = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("out")
+@click.argument("file", metavar="FILE.mer", type=_file)
+@click.option(
+    "--every",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Of the epochs that folds kept, take every N-th and the last. [default: all]",
+)
+@click.option("--partial", is_flag=True, help="Take what is there, although folds are missing.")
+def capsule(out: str, file: Path, every: int, partial: bool) -> None:
+    """Put the results of OUT into one file.
+
+    It holds plan, folds, labels and logits, no picture and no path of this machine; everybody can check every number
+    with `mer verify FILE.mer`, and `mer score` reads it like an output folder.
+    """
+    from orchestrator.report.capsules import make_capsule
+
+    make_capsule(out, file, Console(), every=every, partial=partial)
+    click.echo(f"{file}: {file.stat().st_size:,} bytes; check it with `mer verify {file}`", err=True)
+
+
+@click.command()
+@click.argument("file", metavar="FILE.mer", type=_file)
+@json_option
+def verify(file: Path, as_json: bool) -> int:
+    """Compute every number of a capsule anew.
+
+    Checksums, folds, groups and divisions of searches, ids of jobs, the choices of searches, the table. What does not
+    agree is told, with exit status 2.
+    """
+    from orchestrator.report.verification import verify_capsule
+
+    if file.is_dir():
+        raise BadInput(Problem(str(file), "is a folder", f"put it into a capsule: mer capsule {file} FILE.mer"))
+    found = verify_capsule(file)
+    if as_json:
+        problems = [asdict(problem) for problem in found.problems]
+        print_json({"file": str(file), "verified": not problems, **asdict(found), "problems": problems})
+        return 2 if problems else 0
+    for remark in found.remarks:
+        Console().say(f"{file}: {remark}")
+    if found.problems:
+        raise BadInput(found.problems)
+    choices = f", choices of {found.searches} searches" if found.searches else ""
+    click.echo(f"verified: {found.jobs} jobs, {found.numbers} numbers{choices}")
+    return 0
+
+
+@click.command()
+@click.argument("files", metavar="A.mer B.mer...", nargs=-1, required=True, type=_file)
+@click.option("--to", required=True, metavar="C.mer", type=_file, help="The capsule to write.")
+def merge(files: tuple[Path, ...], to: Path) -> None:
+    """Join capsules of the same clips, classes, protocol and rule: their models, seeds, folds and datasets."""
+    from orchestrator.report.merging import merge_capsules
+
+    plan = merge_capsules(files, to)
+    click.echo(f"{to}: {', '.join(plan.recipes)} on {', '.join(plan.datasets)}", err=True)
+
+
+@click.command()
+@click.argument("out", metavar="OUT|FILE.mer")
+@click.option("--uf1", required=True, type=click.FloatRange(0, 1), help="The published figure.")
+@click.option("--model", required=True, metavar="MODEL", help="The model that it is of.")
+@click.option("--dataset", metavar="NAME", help="The dataset that it is of. [default: the only one]")
+@click.option("--partial", is_flag=True, help="Take what is there, although folds are missing.")
+@form_option
+def claim(out: str, uf1: float, model: str, dataset: str | None, partial: bool, form: str | None) -> None:
+    """Where a published figure lies in our results.
+
+    Among what is honest, or among what choosing epochs on the test subjects gives.
+    """
+    from orchestrator.output.results import open_results
+    from orchestrator.report.claims import claim_documents, claim_lines, print_claims
+
+    console = Console()
+    plan, ledger = open_results(out, console)
+    documents = claim_documents(plan, ledger, uf1, model, dataset, partial=partial)
+    if form == "json":
+        print_json({"claims": documents})
+    elif form == "csv":
+        print_csv(claim_lines(documents))
+    else:
+        print_claims(documents, console)
