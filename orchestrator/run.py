@@ -86,7 +86,7 @@ def demo(out: Path, console: Console) -> dict[str, Any]:
     """Make a synthetic dataset beside the results, and run the preset `demo` on it."""
     store = Store(out / "store")
     _add_synthetic(store, out / "CASME2-synthetic", console)
-    return run(preset("demo").model_copy(update={"store": store.root}), out, console)
+    return run(preset("demo").model_copy(update={"store": str(store.root)}), out, console)
 
 
 def compute_features(
