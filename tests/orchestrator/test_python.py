@@ -14,6 +14,7 @@ from mer_data.storage.store import Store
 from orchestrator.cli.commands import main
 from orchestrator.output.ledger import Ledger
 
+NOTEBOOK = Path(__file__).parents[2] / "docs/notebook.ipynb"
 SKILLS = {"ststnet": 0.9, "off_apexnet": 0.6}
 
 
@@ -55,3 +56,19 @@ def test_importing_it_imports_nothing_heavy() -> None:
     code = "import sys, orchestrator\nprint([n for n in ('torch', 'ray', 'pyarrow', 'numpy') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_notebook_runs_from_its_first_cell_to_its_last(
+    ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    monkeypatch.chdir(tmp_path)
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    assert not any(cell["outputs"] for cell in cells if cell["cell_type"] == "code"), "no results of a machine are kept"
+    names: dict[str, object] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)  # noqa: S102 - a page of ours
+    assert names["counts"].sum() == 2 * len(names["results"].plan.datasets["twin"].cohort.clip_ids)  # type: ignore[attr-defined]
