@@ -178,6 +178,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_hundred_thousand_rows_take_seconds(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     path.write_text("Subject,,Onset\n" + "".join(f"{n % 50},,{n}\n" for n in range(100_000)))
-    start = time.perf_counter()
+    start = time.process_time()  # of this process, whatever else the machine does
     assert len(read_sheet(path, COLUMNS).rows) == 100_000
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
