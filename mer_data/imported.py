@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy.typing as npt
 
 from mer_data.features.spec import FeatureSpec
+from mer_data.problems import BadInput, Problem
 from mer_data.schema import Clip
 
 # What to do where a sheet gives no apex: the middle frame, or the frame of most motion (:mod:`mer_data.apex`).
@@ -59,6 +60,25 @@ class Imported:
     frame_root: Path | None = None
     notes: tuple[str, ...] = ()
     features: tuple[ImportedFeature, ...] = ()
+
+
+class PartlyRead(BadInput):
+    """Some clips of a source cannot be used, the others can.
+
+    Parameters
+    ----------
+    problems
+        All that is wrong.
+    rest
+        The clips that can be used, with a note for each that is left out.
+    """
+
+    def __init__(self, problems: Iterable[Problem], rest: Imported) -> None:
+        super().__init__(problems)
+        self.rest = rest
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problems, self.rest)
 
 
 # An importer reads its sources, and finds an apex by the rule for a clip that has none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 _SHOWN = 20
 
@@ -52,7 +53,7 @@ class BadInput(Exception):  # noqa: N818 - it is the input that is wrong, not th
             shown.append(f"... and {hidden} more")
         return "\n".join(shown)
 
-    def __reduce__(self) -> tuple[type[BadInput], tuple[tuple[Problem, ...]]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problems,)
 
 

@@ -21,6 +21,9 @@ from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 SHEET_SUFFIXES = frozenset({".csv", ".xls", ".xlsx"})
 Columns = Mapping[str, Sequence[str]]
 Beside = Mapping[str, tuple[str, int]]
+# What people and programs write into a cell that has no value, in lower case.
+NOTHING = frozenset({"/", "\\", "-", "null", "nan", "n/a", "#n/a"})
+_WORDS = frozenset({"subject", "name", "emotion"})  # columns in which such a text is a mistake, and is shown as it is
 _SEPARATORS = re.compile(r"[\s_]+")
 _REMEDY = "open it in a spreadsheet program and save it again as .xlsx, or as .csv in UTF-8"
 
@@ -36,7 +39,8 @@ class Row:
     number
         Row number as a spreadsheet program shows it, from 1.
     cells
-        Our name of each column to the cell's text, stripped; "" if empty.
+        Our name of each column to the cell's text, stripped; "" if empty, or if it says that there is nothing
+        (:data:`NOTHING`), unless the column holds words.
     headers
         Our name of each column to the header as it is written in the sheet.
     corrected
@@ -177,9 +181,14 @@ def _named(
     """
     empty = dict.fromkeys(names, "")
     texts = {
-        number: {name: cells[at] for name, at in positions.items() if at < len(cells)} for number, cells in rows.items()
+        number: {name: _value(name, cells[at]) for name, at in positions.items() if at < len(cells)}
+        for number, cells in rows.items()
     }
     return tuple(Row(place, number, empty | cells, headers) for number, cells in texts.items() if any(cells.values()))
+
+
+def _value(column: str, text: str) -> str:
+    return "" if column not in _WORDS and text.casefold() in NOTHING else text
 
 
 def _letter(position: int) -> str:

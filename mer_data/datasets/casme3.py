@@ -152,6 +152,7 @@ class _Reader(ClipReader):
 
     def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
         """Note frames that the camera dropped; the interval is left as it is."""
+        row = super().fit(row, frames)
         onset, _, offset = frame_numbers(row)
         if onset is not None and offset is not None:
             missing = sum(number not in frames for number in range(onset, offset + 1))

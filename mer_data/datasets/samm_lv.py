@@ -54,12 +54,13 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     tree = find_tree(root, TREES, _video, "006_1, 006_2, ...")
     reader = _VideoReader(tree, samm_sheet.rows, apex)
     micro = [row for row in sheet.rows if _is_micro(row, reader.report)]
-    clips = reader.read_all(micro)
     if not micro:
-        raise BadInput(Problem(str(sheet.path), "has no rows of micro-expressions", "their type is 'Micro - 1/2'"))
+        missing = Problem(str(sheet.path), "has no rows of micro-expressions", "their type is 'Micro - 1/2'")
+        raise BadInput([*reader.report.problems, missing])
     macro = len(sheet.rows) - len(micro)
-    notes = [*reader.report.notes, *([f"{sheet.path}: {macro} macro-expressions are left out"] if macro else [])]
-    return Imported(clips, sheet.path, tree, tuple(notes))
+    if macro:
+        reader.report.note(str(sheet.path), f"{macro} macro-expressions are left out")
+    return reader.import_rows(micro, sheet.path)
 
 
 def _sheets(sources: Sequence[Path]) -> tuple[Sheet, Sheet, Path]:

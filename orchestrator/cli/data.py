@@ -31,6 +31,9 @@ _apex = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 
 
+_partial = click.option(
+    "--partial", is_flag=True, help="Leave out clips that cannot be used, each by name and with the reason."
+)
 _NOTES = 10  # notes that an import prints
 
 
@@ -50,8 +53,15 @@ def data() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="A sheet with the five points of each clip's face; its columns are in docs/features.md.",
 )
+@_partial
 def import_(
-    format_: str, sources: tuple[Path, ...], store: str, name: str | None, apex: ApexRule, landmarks: Path | None
+    format_: str,
+    sources: tuple[Path, ...],
+    store: str,
+    name: str | None,
+    apex: ApexRule,
+    landmarks: Path | None,
+    partial: bool,
 ) -> None:
     """Read a dataset into the store.
 
@@ -61,11 +71,16 @@ def import_(
     (also the flow maps of STSTNet), dual_atme, aman.
     """
     from mer_data.formats import import_dataset
+    from mer_data.imported import PartlyRead
     from mer_data.storage.store import Store
 
     name = name or format_
     console = Console()
-    imported = import_dataset(format_, sources, Store(store), name, apex, landmarks)
+    try:
+        imported = import_dataset(format_, sources, Store(store), name, apex, landmarks, partial=partial)
+    except PartlyRead as error:
+        console.warn(_hint(len(error.rest.clips)))
+        raise
     for note in imported.notes[:_NOTES]:
         console.warn(note)
     if len(imported.notes) > _NOTES:
@@ -121,8 +136,9 @@ def list_(store: str, as_json: bool) -> None:
 @click.argument("format_", metavar="FORMAT")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_apex
+@_partial
 @_json
-def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, as_json: bool) -> int:
+def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, partial: bool, as_json: bool) -> int:
     """Check a dataset without importing it.
 
     Reads it as `mer data import` does, compares its counts with the published ones, and looks at the onset and apex
@@ -130,23 +146,26 @@ def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, as_json: boo
     """
     from mer_data.doctor import by_kind, examine
     from mer_data.formats import read_format
+    from mer_data.imported import PartlyRead
     from mer_data.problems import BadInput
 
     console = Console(json=as_json)
     asked: dict[str, Any] = {"format": format_, "sources": [str(path) for path in sources]}
     try:
-        imported = read_format(format_, sources, apex)
+        imported = read_format(format_, sources, apex, partial=partial)
     except BadInput as error:
         # A spoiled tree can have hundreds of problems of three kinds; the kinds are what its owner has to repair.
         for line in by_kind(error.problems):
             click.echo(line, err=True)
+        if isinstance(error, PartlyRead):
+            console.warn(_hint(len(error.rest.clips)))
         if as_json:
             problems = [asdict(problem) for problem in error.problems]
             click.echo(_dump({**asked, "usable": False, "problems": problems}))
         return 2
     with console.progress(f"frames of {format_}", len(imported.clips), "clips") as progress:
         findings = examine(imported, format_, progress.advance)
-    rule = ["--apex", apex] if apex != "midpoint" else []
+    rule = [*(["--apex", apex] if apex != "midpoint" else []), *(["--partial"] if partial else [])]
     following = shlex.join(["mer", "data", "import", format_, *asked["sources"], "--name", format_, *rule])
     if as_json:
         click.echo(_dump({**asked, "usable": True, **findings.document(), "next": following}))
@@ -178,6 +197,10 @@ def contact(dataset: str, file: Path, store: str, clips: int) -> None:
 
     save(contact_sheet(Store(store), dataset, clips), file)
     Console().say(f"{dataset}: a contact sheet, now in {file}")
+
+
+def _hint(clips: int) -> str:
+    return f"{clips} clips can be read; --partial takes them, and leaves the others out by name"
 
 
 def _dump(document: Any) -> str:
