@@ -6,7 +6,7 @@ doi 10.1109/TPAMI.2022.3174895.
 
 ::
 
-    part_A/annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx     any name; found by its columns
+    part_A/annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx     any name; found by its columns; or annotation/partA
     part_A/data/part_A_split/part_A/spNO.1/a/color/8.jpg            wherever the folders spNO.* are
     part_C/CAS(ME)3_part_C_ME.xlsx                                  any name; found by its columns
 
@@ -129,7 +129,9 @@ def _find_sheet(named: Path | None, root: Path, part: str, required: Columns, op
     if named:
         return read_sheet(named, required, optional)
     home = find_folder(root, [part])
-    places = [*(find_folder(folder, ["annotation"]) for folder in (home, root) if folder), home]
+    within = [find_folder(folder, ["annotation"]) for folder in (home, root) if folder]
+    # The owners' layout has a folder for each part in there.
+    places = [*(find_folder(folder, [part]) for folder in within if folder), *within, home]
     folder = next((place for place in places if place and sheet_files(place)), root)
     return find_sheet(folder, required, optional, example)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,9 @@ def at_onset(row: Row) -> str:
     return f"{row['name']}@{row['onset'] if onset is None else onset}"
 
 
+LastApex = Callable[[int, int], int | None]  # onset and offset to the last frame that may be the apex, if that is known
+
+
 @dataclass(frozen=True)
 class Interval:
     """Frame numbers of a clip, onset < apex <= offset, and where the apex comes from (``APEX_SOURCES``)."""
@@ -38,12 +41,14 @@ class Interval:
     apex_source: str
 
 
-def read_interval(row: Row, last_frame: int | None, report: Report) -> Interval | None:
+def read_interval(
+    row: Row, last_frame: int | None, report: Report, last_apex: LastApex = lambda onset, offset: None
+) -> Interval | None:
     """Read onset, apex and offset from the columns of these names, and repair what is known to be missing.
 
     An offset that is missing (empty, 0, -1) becomes apex + (apex - onset), but not beyond the last
     frame. An apex that is missing, or outside (onset, offset], becomes the middle frame, with source
-    ``midpoint``. Both are noted.
+    ``midpoint``; or if `last_apex` tells a frame before that, it, with source ``limited``. Both are noted.
 
     Returns
     -------
@@ -66,6 +71,11 @@ def read_interval(row: Row, last_frame: int | None, report: Report) -> Interval 
     if apex is None or not onset < apex <= offset:
         middle = midpoint(onset, offset)
         said = "no apex" if apex is None else f"apex {apex} is not within {onset} to {offset}"
+        last = last_apex(onset, offset)
+        if last is not None and last < middle:
+            long = f"{offset - onset + 1} frames are longer than a micro-expression"
+            report.note(row.at("apex"), f"{said}; {long}, so frame {last} is used, the last that may be an apex")
+            return Interval(onset, last, offset, "limited")
         report.note(row.at("apex"), f"{said}; the middle frame {middle} is used")
         return Interval(onset, middle, offset, "midpoint")
     return Interval(onset, apex, offset, "corrected" if "apex" in row.corrected else "annotated")
@@ -113,15 +123,20 @@ def on_disk(interval: Interval, frames: Mapping[int, Path], row: Row, folder: Pa
     return replace(interval, onset=onset, apex=apex, offset=min(interval.offset, last))
 
 
-def spotted(interval: Interval, frames: Mapping[int, Path], fps: float, row: Row, report: Report) -> Interval:
-    """Replace a midpoint by the frame of most motion (:func:`mer_data.apex.spot_apex`), and note it."""
+def spotted(
+    interval: Interval, frames: Mapping[int, Path], fps: float, row: Row, report: Report, last: int | None = None
+) -> Interval:
+    """Replace a midpoint by the frame of most motion (:func:`mer_data.apex.spot_apex`), up to `last`, and note it.
+
+    An apex that is ``limited`` stays so.
+    """
     try:
-        apex = spot_apex(frames, interval.onset, interval.offset, fps=fps)
+        apex = spot_apex(frames, interval.onset, interval.offset if last is None else last, fps=fps)
     except BadInput as error:
         report.problems += error.problems
         return interval
     report.note(row.at("apex"), f"the apex was spotted by motion instead, at frame {apex}")
-    return replace(interval, apex=apex, apex_source="spotted")
+    return replace(interval, apex=apex, apex_source="spotted" if last is None else "limited")
 
 
 def _nearest(frames: Mapping[int, Path], wanted: int, low: int, high: int) -> int | None:

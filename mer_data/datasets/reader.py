@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mer_data.corrections import correct
@@ -16,7 +17,15 @@ from mer_data.datasets.common import (
     open_sheet,
     subject_folders,
 )
-from mer_data.datasets.intervals import Interval, counted_afresh, frame_numbers, on_disk, read_interval, spotted
+from mer_data.datasets.definition import last_apex
+from mer_data.datasets.intervals import (
+    Interval,
+    counted_afresh,
+    frame_numbers,
+    on_disk,
+    read_interval,
+    spotted,
+)
 from mer_data.frames import inside, list_frames
 from mer_data.imported import ApexRule, Imported, PartlyRead
 from mer_data.labels import EMOTIONS, misspelt, read_emotion
@@ -117,11 +126,12 @@ class ClipReader:
         folder = self.folder(row, subject) if subject and self._is_new(row, subject, name) else None
         frames = self.frames(folder) if folder else {}
         row = self.fit(row, frames) if frames else row
-        interval = self.interval(row, frames)
+        interval = self.interval(row, frames, fps or self.fps)
         if interval and folder and frames:
             interval = on_disk(interval, frames, row, folder, self.report)
-        if interval and interval.apex_source == "midpoint" and self._apex == "spotted":
-            interval = spotted(interval, frames, fps or self.fps, row, self.report)
+        if interval and interval.apex_source in ("midpoint", "limited") and self._apex == "spotted":
+            last = last_apex(self.dataset, fps or self.fps, interval.onset, interval.offset)
+            interval = spotted(interval, frames, fps or self.fps, row, self.report, last)
         if len(self.report.problems) > before or not (subject and emotion and folder and interval):
             return None
         return Clip(
@@ -168,10 +178,10 @@ class ClipReader:
         """The row with frame numbers as its folder counts them, which is a length as well as it is a place."""
         return counted_afresh(row, frames, self.report)
 
-    def interval(self, row: Row, frames: Mapping[int, Path]) -> Interval | None:
+    def interval(self, row: Row, frames: Mapping[int, Path], fps: float) -> Interval | None:
         """Onset, apex and offset of a row, repaired; None if there is a problem."""
         report = self.report if self.has_apexes else Report()
-        interval = read_interval(row, max(frames, default=None), report)
+        interval = read_interval(row, max(frames, default=None), report, partial(last_apex, self.dataset, fps))
         if report is not self.report:
             self.report.problems += report.problems
         return interval

@@ -84,11 +84,14 @@ def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort
             raise BadInput(Problem(where, f"the classes of {choice.clip_list} are not those of {scheme.name}"))
     else:
         labelled = [(clip, label) for clip in everything if (label := scheme.label(clip)) is not None]
+    if choice.apex is not None:
+        labelled = [(clip, label) for clip, label in labelled if clip.apex_source in choice.apex]
     clips = [clip for clip, _ in labelled]
     if len({clip.subject for clip in clips}) < 2:
         emotions = ", ".join(sorted({clip.emotion for clip in everything}))
         what = f"class scheme {scheme.name} takes {len(clips)} of {len(everything)} clips, of less than two subjects"
-        raise BadInput(Problem(where, what, f"its emotions are: {emotions}"))
+        sources = f"; their apexes must be {' or '.join(choice.apex)}" if choice.apex else ""
+        raise BadInput(Problem(where, what, f"its emotions are: {emotions}{sources}"))
     cohort = Cohort(
         dataset=choice.name,
         members=tuple(choice.members),
