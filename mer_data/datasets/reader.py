@@ -33,6 +33,8 @@ from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.schema import Clip
 from mer_data.sheets import Columns, Row
 
+_SOONEST_MS = 10  # a face does not get to its apex so soon after the onset
+
 
 class ClipReader:
     """Reads the rows of one sheet against one tree ``SUBJECT/CLIP`` of frames, and remembers what was seen and said.
@@ -129,9 +131,8 @@ class ClipReader:
         interval = self.interval(row, frames, fps or self.fps)
         if interval and folder and frames:
             interval = on_disk(interval, frames, row, folder, self.report)
-        if interval and interval.apex_source in ("midpoint", "limited") and self._apex == "spotted":
-            last = last_apex(self.dataset, fps or self.fps, interval.onset, interval.offset)
-            interval = spotted(interval, frames, fps or self.fps, row, self.report, last)
+        if interval:
+            interval = self.look_at_apex(row, interval, frames, fps or self.fps)
         if len(self.report.problems) > before or not (subject and emotion and folder and interval):
             return None
         return Clip(
@@ -184,6 +185,21 @@ class ClipReader:
         interval = read_interval(row, max(frames, default=None), report, partial(last_apex, self.dataset, fps))
         if report is not self.report:
             self.report.problems += report.problems
+        return interval
+
+    def look_at_apex(self, row: Row, interval: Interval, frames: Mapping[int, Path], fps: float) -> Interval:
+        """The interval, its apex spotted if it had none and that is the rule; one too soon for a face is noted."""
+        if interval.apex_source in ("midpoint", "limited"):
+            last = last_apex(self.dataset, fps, interval.onset, interval.offset)
+            rule = self._apex == "spotted"
+            return spotted(interval, frames, fps, row, self.report, last) if rule else interval
+        after = interval.apex - interval.onset
+        if after * 1000 < _SOONEST_MS * fps:
+            many = "1 frame" if after == 1 else f"{after} frames"
+            what = (
+                f"apex {interval.apex} is {many}, {after * 1000 / fps:.0f} ms, after the onset; compare with the video"
+            )
+            self.report.note(row.at("apex"), what)
         return interval
 
     def folder(self, row: Row, subject: str) -> Path | None:
