@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mer_data.editions import Edition, Published, published_counts
 from mer_data.frames import decode, inside, list_frames, pick
 from mer_data.hashing import digest_bytes
 from mer_data.imported import Imported
@@ -20,71 +21,6 @@ _SHOWN_OF_A_KIND = 3
 _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|-?\d+(?:\.\d+)?")
 
 Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Published:
-    """What a dataset has by its publication or its released sheet. Releases differ, so a count may have several values.
-
-    Attributes
-    ----------
-    clips, subjects
-        Micro-expressions, and people who have one; empty where that is not certain.
-    emotions
-        Clips of each emotion, in the words of :mod:`mer_data.labels`; empty where sources do not agree.
-    """
-
-    clips: tuple[int, ...]
-    subjects: tuple[int, ...]
-    emotions: Mapping[str, tuple[int, ...]]
-
-
-def _published(clips: int | Size, subjects: int | Size, **emotions: int | Size) -> Published:
-    several = {name: _several(count) for name, count in emotions.items()}
-    return Published(_several(clips), _several(subjects), several)
-
-
-def _several(count: int | Size) -> tuple[int, ...]:
-    return (count,) if isinstance(count, int) else count
-
-
-_SAMM = _published(
-    159, 29, anger=57, contempt=12, disgust=9, fear=8, happiness=26, others=26, sadness=6, surprise=15
-)  # fmt: skip
-
-# References: the heads of mer_data/datasets/*.py. Where a paper and the sheet that is handed out disagree, the sheet.
-PUBLISHED: Mapping[str, Published] = {
-    # One sheet in circulation has 18 of the 19 people.
-    "casme": _published(
-        189, (19, 18), contempt=2, disgust=45, fear=2, happiness=7, repression=39, sadness=6, surprise=20, tense=68
-    ),
-    # The sheet of 2019 has one clip of disgust more than that of 2014.
-    "casme2": _published(
-        (255, 256), 26, disgust=(63, 64), fear=2, happiness=32, others=99, repression=27, sadness=7, surprise=25
-    ),
-    "casme_sq": _published(57, 14, negative=21, others=19, positive=8, surprise=9),
-    "casme3a": _published(
-        860, 94, anger=64, disgust=250, fear=86, happiness=55, others=161, sadness=57, surprise=187
-    ),
-    "casme3c": _published(165, 30, negative=99, others=20, positive=16, surprise=30),
-    "samm": _SAMM,
-    "samm_lv": _SAMM,  # the same events
-    "smic": _published(164, 16, negative=70, positive=51, surprise=43),
-    "smic_vis": _published(71, 8),
-    "smic_nir": _published(71, 8),
-    # The same events in longer clips.
-    "smic_e": _published(164, 16),
-    "smic_e_vis": _published(71, 8),
-    "smic_e_nir": _published(71, 8),
-    "mmew": _published(300, 36, anger=8, disgust=72, fear=16, happiness=36, others=66, sadness=13, surprise=89),
-    # The number of people is not certain, and counts of emotions depend on what is done with the mixed ones.
-    "4dme": Published((267,), (), {}),
-    # Training set, test A and test B of the challenge together.
-    "dfme": _published(
-        2629, 259, anger=241, contempt=171, disgust=735, fear=365, happiness=311, sadness=359, surprise=447
-    ),
-    "htnet": _published(442, 68, negative=250, positive=109, surprise=83),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,6 +44,8 @@ class Findings:
         How many there are.
     emotions, apexes
         Clips of each emotion; clips of each apex source (``none``: without an apex).
+    edition
+        Which edition of the dataset it is.
     published
         What the dataset should have, or None if nothing is known.
     looked_at
@@ -129,6 +67,7 @@ class Findings:
     subjects: int
     emotions: Mapping[str, int]
     apexes: Mapping[str, int]
+    edition: Edition | None
     published: Published | None
     looked_at: int
     repeated: tuple[tuple[str, ...], ...]
@@ -150,7 +89,7 @@ class Findings:
     def remarks(self) -> list[str]:
         """All but the counts, in words, a line each; an indented line belongs to the one above it."""
         apexes = ", ".join(f"{count} {source}" for source, count in self.apexes.items())
-        lines = [f"apexes: {apexes}"]
+        lines = [*([str(self.edition)] if self.edition else []), f"apexes: {apexes}"]
         if self.looked_at:
             lines += [*self._on_frames()]
         else:
@@ -230,7 +169,8 @@ def examine(imported: Imported, format_: str, advance: Callable[[int], None] = l
         subjects=len({clip.subject for clip in clips}),
         emotions=dict(sorted(Counter(clip.emotion for clip in clips).items())),
         apexes=_apexes(clips),
-        published=PUBLISHED.get(format_),
+        edition=imported.edition,
+        published=published_counts(format_),
         looked_at=looked_at,
         repeated=tuple(tuple(group) for group in by_onset.values() if len(group) > 1),
         still=tuple(still),

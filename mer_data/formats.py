@@ -10,6 +10,8 @@ from pathlib import Path
 from mer_data import schema
 from mer_data.datasets import casme, casme2, casme3, casme_sq, dfme, fourdme, mmew, samm, samm_lv, smic, smic_e
 from mer_data.datasets.common import descend
+from mer_data.editions import recognise
+from mer_data.hashing import digest
 from mer_data.imported import ApexRule, Imported, Importer, PartlyRead
 from mer_data.landmarks import read_landmarks
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
@@ -68,7 +70,8 @@ def read_format(
             raise
         imported = error.rest
     raise_all(schema.find_problems(imported.clips, str(imported.source)))
-    return imported
+    content = imported.content or digest([[clip.id, clip.emotion] for clip in imported.clips])[:12]
+    return replace(imported, edition=recognise(format_, imported.clips, imported.left_out, content))
 
 
 def import_dataset(
@@ -99,7 +102,8 @@ def import_dataset(
         clips = tuple(replace(clip, landmarks=marked.get(clip.id)) for clip in imported.clips)
         imported = replace(imported, clips=clips)
     with store.replacing(name) as writer:
-        writer.clips(imported.clips, format_=format_, frame_root=imported.frame_root, notes=imported.notes)
+        root, edition = imported.frame_root, imported.edition
+        writer.clips(imported.clips, format_=format_, frame_root=root, notes=imported.notes, edition=edition)
         for feature in imported.features:
             writer.feature(feature.spec, feature.arrays, imported.clips, feature.origin)
     return imported

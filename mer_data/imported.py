@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy.typing as npt
 
+from mer_data.editions import Edition
 from mer_data.features.spec import FeatureSpec
 from mer_data.problems import BadInput, Problem
 from mer_data.schema import Clip
@@ -53,6 +54,12 @@ class Imported:
         What the reader should know: clips left out and why, values corrected.
     features
         Features that came with the clips.
+    left_out
+        How many clips of the source could not be used.
+    content
+        A hash of what is in the rows of the source; empty if the importer tells none.
+    edition
+        Which edition of the dataset it is, as :func:`mer_data.formats.read_format` recognises it.
     """
 
     clips: tuple[Clip, ...]
@@ -60,6 +67,9 @@ class Imported:
     frame_root: Path | None = None
     notes: tuple[str, ...] = ()
     features: tuple[ImportedFeature, ...] = ()
+    left_out: int = 0
+    content: str = ""
+    edition: Edition | None = None
 
 
 class PartlyRead(BadInput):

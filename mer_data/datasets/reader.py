@@ -27,6 +27,7 @@ from mer_data.datasets.intervals import (
     spotted,
 )
 from mer_data.frames import inside, list_frames
+from mer_data.hashing import digest
 from mer_data.imported import ApexRule, Imported, PartlyRead
 from mer_data.labels import EMOTIONS, misspelt, read_emotion
 from mer_data.problems import BadInput, Problem, did_you_mean
@@ -94,6 +95,7 @@ class ClipReader:
             With all that is wrong with them, and whatever else is in the report.
         """
         left_out = [f"left out: {problem}" for problem in self.report.problems]
+        content = digest([sorted(row.cells.items()) for row in rows])[:12]
         clips = []
         for row in rows:
             before = len(self.report.problems)
@@ -102,7 +104,8 @@ class ClipReader:
             else:
                 left_out.append(self._leave_out(row, self.report.problems[before:]))
         self.sum_up(clips, rows, source)
-        imported = Imported(tuple(clips), source, self.tree, (*left_out, *self.report.notes))
+        notes = (*left_out, *self.report.notes)
+        imported = Imported(tuple(clips), source, self.tree, notes, left_out=len(left_out), content=content)
         if self.report.problems:
             raise PartlyRead(self.report.problems, imported)
         return imported

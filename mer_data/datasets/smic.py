@@ -88,7 +88,7 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> I
     for subject, home in sorted(subject_folders(tree, read_subject).items()):
         reader.read_subject(subject, home)
     left_out = [f"left out: {problem}" for problem in reader.report.problems]
-    imported = Imported(tuple(reader.clips), tree, tree, (*left_out, *reader.notes()))
+    imported = Imported(tuple(reader.clips), tree, tree, (*left_out, *reader.notes()), left_out=len(left_out))
     if reader.report.problems:
         raise PartlyRead(reader.report.problems, imported)
     if not reader.clips:

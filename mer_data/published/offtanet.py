@@ -94,7 +94,7 @@ def read(sources: Sequence[Path]) -> Imported:
             why = "; ".join(map(str, reader.report.problems[before:])) or f"{row.at()}: its tree is missing"
             left_out.append(f"left out: {row['dataset']}/{row['subject']}/{row['name']}: {why}")
     notes = (*left_out, *reader.report.notes, *notes_on(clips, "casmes"))
-    imported = Imported(tuple(clips), sheet.path, root, notes)
+    imported = Imported(tuple(clips), sheet.path, root, notes, left_out=len(left_out))
     if reader.report.problems:
         raise PartlyRead(reader.report.problems, imported)
     return imported

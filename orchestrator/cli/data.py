@@ -87,6 +87,8 @@ def import_(
         console.warn(f"... and {len(imported.notes) - _NOTES} more notes, kept in {store}/{name}/dataset.json")
     clips = imported.clips
     console.say(f"{name}: {len(clips)} clips of {len({clip.subject for clip in clips})} subjects, now in {store}")
+    if imported.edition and imported.edition.name:
+        console.say(str(imported.edition))
 
 
 @data.command()
@@ -213,7 +215,8 @@ def _contents(root: str) -> list[dict[str, Any]]:
     store = Store(root)
     found = []
     for name in store.names():
-        clips = store.dataset(name).clips
+        dataset = store.dataset(name)
+        clips = dataset.clips
         features = [store.feature(name, feature) for feature in store.features(name)]
         found.append(
             {
@@ -221,6 +224,7 @@ def _contents(root: str) -> list[dict[str, Any]]:
                 "clips": len(clips),
                 "subjects": len({clip.subject for clip in clips}),
                 "classes": dict(sorted(Counter(clip.emotion for clip in clips).items())),
+                "edition": asdict(dataset.edition) if dataset.edition else None,
                 "features": [{"name": f.name, "shape": list(f.shape), "clips": f.clips} for f in features],
             }
         )
