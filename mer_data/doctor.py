@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_data.editions import Edition, Published, published_counts
-from mer_data.frames import decode, inside, list_frames, pick
+from mer_data.frames import decode, inside, list_frames, missing_between, pick
 from mer_data.hashing import digest_bytes
 from mer_data.imported import Imported
 from mer_data.problems import BadInput, Problem
@@ -25,11 +25,15 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Resized:
-    """A clip whose onset and apex frames differ in size; sizes are (width, height)."""
+    """A clip whose frames differ in size: that of the onset, another one, and how many differ from the onset.
+
+    Sizes are (width, height).
+    """
 
     clip: str
     onset: Size
-    apex: Size
+    other: Size
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,16 @@ class Findings:
         Which edition of the dataset it is.
     published
         What the dataset should have, or None if nothing is known.
-    looked_at
-        Clips whose onset or apex frame was read. The others have no frames.
+    looked_at, frames
+        Clips of which frames were read, all from onset to offset, and how many frames. The other clips have none.
     repeated
         Groups of clips whose onset frames are the same file, byte for byte.
     still
         Clips whose apex frame is the onset frame, byte for byte: they show no motion.
     resized
-        Clips whose onset and apex frames differ in size.
+        Clips whose frames differ in size.
+    gaps
+        Clips of which frames between onset and offset are missing, in words.
     unreadable
         Frames that are missing or damaged.
     notes
@@ -70,9 +76,11 @@ class Findings:
     edition: Edition | None
     published: Published | None
     looked_at: int
+    frames: int
     repeated: tuple[tuple[str, ...], ...]
     still: tuple[str, ...]
     resized: tuple[Resized, ...]
+    gaps: tuple[str, ...]
     unreadable: tuple[Problem, ...]
     notes: tuple[str, ...]
 
@@ -99,7 +107,8 @@ class Findings:
         return lines
 
     def _on_frames(self) -> Iterable[str]:
-        yield f"frames: looked at onset and apex of {_many(self.looked_at, 'clip')}"
+        clips = _many(self.looked_at, "clip")
+        yield f"frames: looked at {_many(self.frames, 'frame')} of {clips}, all from onset to offset"
         if not (self.repeated or self.still or self.resized or self.unreadable):
             yield "  all are readable, differ between clips, move from onset to apex, and keep their size"
         if self.unreadable:
@@ -112,8 +121,12 @@ class Findings:
             yield f"{_many(len(self.still), 'clip')} with the same picture at onset and apex, so without motion:"
             yield from _first(self.still)
         if self.resized:
-            yield f"{_many(len(self.resized), 'clip')} with onset and apex of different size; flow needs one size:"
-            yield from _first([f"{pair.clip}: {_by(pair.onset)} and {_by(pair.apex)}" for pair in self.resized])
+            yield f"{_many(len(self.resized), 'clip')} with frames of different size; features need one size:"
+            told = (f"{one.clip}: {_by(one.onset)}, {one.frames} are {_by(one.other)}" for one in self.resized)
+            yield from _first([*told])
+        if self.gaps:
+            yield f"{_many(len(self.gaps), 'clip')} with frames missing; features take the others:"
+            yield from _first(self.gaps)
 
     def document(self) -> dict[str, Any]:
         """The findings as plain values, for JSON."""
@@ -126,7 +139,7 @@ class Findings:
 
 
 def examine(imported: Imported, format_: str, advance: Callable[[int], None] = lambda count: None) -> Findings:
-    """Examine a dataset that was read but not written: its counts, and two frames of every clip.
+    """Examine a dataset that was read but not written: its counts, and every clip's frames from onset to offset.
 
     Parameters
     ----------
@@ -142,26 +155,22 @@ def examine(imported: Imported, format_: str, advance: Callable[[int], None] = l
     by_onset: defaultdict[str, list[str]] = defaultdict(list)
     still: list[str] = []
     resized: list[Resized] = []
+    gaps: list[str] = []
     unreadable: list[Problem] = []
-    looked_at = 0
+    looked_at = frames = 0
     for clip in clips:
-        seen = {}
-        for name, number in (("onset", clip.onset), ("apex", clip.apex)):
-            if imported.frame_root is None or clip.frames is None or number is None:
-                continue
-            try:
-                seen[name] = _look(listing.find(imported.frame_root, clip.frames, number))
-            except BadInput as error:
-                unreadable += [replace(problem, where=f"clip {clip.id}, {problem.where}") for problem in error.problems]
+        seen, problems, gap = _look_at(clip, imported.frame_root, listing)
+        unreadable += [replace(problem, where=f"clip {clip.id}, {problem.where}") for problem in problems]
+        gaps += [f"{clip.id}: {gap}"] if gap else []
         looked_at += bool(seen)
-        if "onset" in seen:
-            by_onset[seen["onset"][0]].append(clip.id)
-        if len(seen) == 2:
-            (onset, onset_size), (apex, apex_size) = seen["onset"], seen["apex"]
-            if onset == apex:
+        frames += len(seen)
+        if clip.onset in seen:
+            digest, size = seen[clip.onset]
+            by_onset[digest].append(clip.id)
+            if clip.apex in seen and seen[clip.apex][0] == digest:
                 still.append(clip.id)
-            if onset_size != apex_size:
-                resized.append(Resized(clip.id, onset_size, apex_size))
+            if others := [of for _, of in seen.values() if of != size]:
+                resized.append(Resized(clip.id, size, others[0], len(others)))
         advance(1)
     return Findings(
         format=format_,
@@ -172,9 +181,11 @@ def examine(imported: Imported, format_: str, advance: Callable[[int], None] = l
         edition=imported.edition,
         published=published_counts(format_),
         looked_at=looked_at,
+        frames=frames,
         repeated=tuple(tuple(group) for group in by_onset.values() if len(group) > 1),
         still=tuple(still),
         resized=tuple(resized),
+        gaps=tuple(gaps),
         unreadable=tuple(unreadable),
         notes=imported.notes,
     )
@@ -204,12 +215,37 @@ class _Listing:
         self._folder: Path | None = None
         self._frames: dict[int, Path] = {}
 
-    def find(self, root: Path, relative: str, number: int) -> Path:
+    def frames(self, root: Path, relative: str) -> dict[int, Path]:
         folder = inside(root, relative)
         if folder != self._folder:
             self._frames = list_frames(folder)
             self._folder = folder
-        return pick(self._frames, number, str(folder))
+        return self._frames
+
+
+def _look_at(
+    clip: Clip, root: Path | None, listing: _Listing
+) -> tuple[dict[int | None, tuple[str, Size]], list[Problem], str]:
+    """Look at the frames that features may read: what each shows by its number, what is wrong, and what is missing."""
+    seen: dict[int | None, tuple[str, Size]] = {}
+    if root is None or clip.frames is None:
+        return seen, [], ""
+    problems: list[Problem] = []
+    numbers, gap = {number for number in (clip.onset, clip.apex) if number is not None}, ""
+    try:
+        here = listing.frames(root, clip.frames)
+        if clip.onset is not None and clip.offset is not None:
+            numbers |= {number for number in here if clip.onset <= number <= clip.offset}
+            missing, expected = missing_between(here, clip.onset, clip.offset)
+            gap = f"{missing} of {expected} frames between onset and offset are missing" if missing else ""
+    except BadInput as error:
+        return seen, list(error.problems), ""
+    for number in sorted(numbers):
+        try:
+            seen[number] = _look(pick(here, number, str(root / clip.frames)))
+        except BadInput as error:
+            problems += error.problems
+    return seen, problems, gap
 
 
 def _look(path: Path) -> tuple[str, Size]:

@@ -14,6 +14,7 @@ from mer_data.editions import recognise
 from mer_data.hashing import digest
 from mer_data.imported import ApexRule, Imported, Importer, PartlyRead
 from mer_data.landmarks import read_landmarks
+from mer_data.layouts import looks_like
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.published import aman, atn, dual_atme, htnet, offtanet
 from mer_data.storage.store import Store
@@ -69,6 +70,13 @@ def read_format(
         if not partial or not error.rest.clips:
             raise
         imported = error.rest
+    except BadInput as error:
+        found = looks_like(sources)
+        if found is None or found[0] == format_.removesuffix("_vis").removesuffix("_nir"):
+            raise
+        other, path = found
+        what = f"looks like {other}, not {format_}"
+        raise BadInput([Problem(str(path), what, f"import it as {other}"), *error.problems]) from error
     raise_all(schema.find_problems(imported.clips, str(imported.source)))
     content = imported.content or digest([[clip.id, clip.emotion] for clip in imported.clips])[:12]
     return replace(imported, edition=recognise(format_, imported.clips, imported.left_out, content))

@@ -187,6 +187,12 @@ def read_bare(path: Path) -> tuple[BareSheet, ...]:
     return tuple(sheets)
 
 
+def has_headers(table: BareSheet, headers: Sequence[str]) -> bool:
+    """Whether a row of a worksheet has all these headers, whatever their case, spaces and underscores."""
+    wanted = {*map(_plain, headers)}
+    return any(wanted <= {*map(_plain, cells)} for _, cells in table.rows)
+
+
 def _find_header(
     path: Path, tables: Sequence[BareSheet], required: Columns, columns: Columns
 ) -> tuple[BareSheet, int, tuple[str, ...]]:

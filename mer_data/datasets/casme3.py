@@ -21,7 +21,7 @@ without ``color`` in between.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from mer_data.datasets.common import (
     subject_reader,
     tree_below,
 )
-from mer_data.datasets.intervals import at_onset, frame_numbers, read_number
+from mer_data.datasets.intervals import at_onset, read_number
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
 from mer_data.schema import Clip
@@ -151,17 +151,6 @@ class _Reader(ClipReader):
                 f"{len(long)} of {len(lengths)} intervals are longer than {_LONG} frames, the longest has {max(long)}"
             )
             self.report.note(str(source), what)
-
-    def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
-        """Note frames that the camera dropped; the interval is left as it is."""
-        row = super().fit(row, frames)
-        onset, _, offset = frame_numbers(row)
-        if onset is not None and offset is not None:
-            missing = sum(number not in frames for number in range(onset, offset + 1))
-            if missing:
-                what = f"{missing} of the {offset - onset + 1} frames from onset to offset are missing on disk"
-                self.report.note(row.at("offset"), what)
-        return row
 
 
 class _PartA(_Reader):

@@ -26,7 +26,7 @@ from mer_data.datasets.intervals import (
     read_interval,
     spotted,
 )
-from mer_data.frames import inside, list_frames
+from mer_data.frames import inside, list_frames, missing_between
 from mer_data.hashing import digest
 from mer_data.imported import ApexRule, Imported, PartlyRead
 from mer_data.labels import EMOTIONS, misspelt, read_emotion
@@ -136,6 +136,7 @@ class ClipReader:
             interval = on_disk(interval, frames, row, folder, self.report)
         if interval:
             interval = self.look_at_apex(row, interval, frames, fps or self.fps)
+            self._note_gaps(row, interval, frames)
         if len(self.report.problems) > before or not (subject and emotion and folder and interval):
             return None
         return Clip(
@@ -228,6 +229,12 @@ class ClipReader:
         if folder not in self._listed:
             self._listed = {folder: self._list_frames(folder)}
         return self._listed[folder]
+
+    def _note_gaps(self, row: Row, interval: Interval, frames: Mapping[int, Path]) -> None:
+        """Note frames that the camera dropped; the interval is left as it is."""
+        missing, expected = missing_between(frames, interval.onset, interval.offset)
+        if missing and frames:
+            self.report.note(row.at("offset"), f"{missing} of {expected} frames between onset and offset are missing")
 
     def holding(self, row: Row, folders: Sequence[Path]) -> Path | None:
         """The folder that has most of a row's onset, apex and offset; None if none has any of them."""

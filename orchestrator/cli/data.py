@@ -143,8 +143,8 @@ def list_(store: str, as_json: bool) -> None:
 def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, partial: bool, as_json: bool) -> int:
     """Check a dataset without importing it.
 
-    Reads it as `mer data import` does, compares its counts with the published ones, and looks at the onset and apex
-    frames of every clip.
+    Reads it as `mer data import` does, compares its counts with the published ones, and looks at every clip's frames
+    from onset to offset.
     """
     from mer_data.doctor import by_kind, examine
     from mer_data.formats import read_format

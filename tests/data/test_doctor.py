@@ -97,7 +97,7 @@ def test_frames_of_two_sizes_are_noticed(spoiled: Path) -> None:
     clip = read_format("casme2", [spoiled]).clips[0]
     cv2.imwrite(str(_frame(spoiled, clip, clip.apex)), np.zeros((30, 20, 3), np.uint8))
     (one,) = _examine(spoiled).resized
-    assert (one.clip, one.apex) == (clip.id, (20, 30))
+    assert (one.clip, one.other, one.frames) == (clip.id, (20, 30), 1)
     assert one.onset[1] > one.onset[0] > 20  # width, height
 
 
@@ -128,7 +128,7 @@ def test_problems_of_a_kind_stand_together() -> None:
 def test_the_doctor_in_words(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = _mer(capsys, "data", "doctor", "casme2", small)
     assert status == 0
-    for text in ("here", "published", "25 or 28", "differs", "apexes: ", "looked at onset and apex of 7 clips"):
+    for text in ("here", "published", "25 or 28", "differs", "apexes: ", "of 7 clips, all from onset to offset"):
         assert text in out
     assert f"next: mer data import casme2 {small} --name casme2" in err
 
