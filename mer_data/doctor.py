@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,12 +12,11 @@ from mer_data.editions import Edition, Published, published_counts
 from mer_data.frames import decode, inside, list_frames, missing_between, pick
 from mer_data.hashing import digest_bytes
 from mer_data.imported import Imported
-from mer_data.problems import BadInput, Problem
+from mer_data.problems import BadInput, Problem, kind_of, summed_up
 from mer_data.schema import APEX_SOURCES, Clip
 
 _SHOWN = 10
 _SHOWN_OF_A_KIND = 3
-_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|-?\d+(?:\.\d+)?")
 
 Size = tuple[int, int]
 
@@ -64,8 +62,8 @@ class Findings:
         Clips of which frames between onset and offset are missing, in words.
     unreadable
         Frames that are missing or damaged.
-    notes
-        The importer's.
+    notes, left_out
+        The importer's; the first so many name each a clip that was left out.
     """
 
     format: str
@@ -83,6 +81,7 @@ class Findings:
     gaps: tuple[str, ...]
     unreadable: tuple[Problem, ...]
     notes: tuple[str, ...]
+    left_out: int
 
     def counts(self) -> list[tuple[str, int, tuple[int, ...]]]:
         """Name, count here, and published counts (none if unknown), for clips, subjects and every emotion."""
@@ -103,7 +102,9 @@ class Findings:
         else:
             lines.append("frames: none to look at")
         if self.notes:
-            lines += [f"{_many(len(self.notes), 'note')} of the importer:", *_first(self.notes)]
+            lines += [f"{_many(len(self.notes), 'note')} of the importer:"]
+            lines += [f"  {note}" for note in self.notes[: self.left_out]]
+            lines += _first(summed_up(self.notes[self.left_out :]))
         return lines
 
     def _on_frames(self) -> Iterable[str]:
@@ -188,6 +189,7 @@ def examine(imported: Imported, format_: str, advance: Callable[[int], None] = l
         gaps=tuple(gaps),
         unreadable=tuple(unreadable),
         notes=imported.notes,
+        left_out=imported.left_out,
     )
 
 
@@ -198,7 +200,7 @@ def by_kind(problems: Sequence[Problem]) -> list[str]:
     """
     kinds: defaultdict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
-        kinds[_VALUES.sub("...", problem.what)].append(problem)
+        kinds[kind_of(problem.what)].append(problem)
     lines = []
     for kind, alike in sorted(kinds.items(), key=lambda item: -len(item[1])):
         if len(alike) == 1:

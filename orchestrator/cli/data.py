@@ -34,7 +34,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 _partial = click.option(
     "--partial", is_flag=True, help="Leave out clips that cannot be used, each by name and with the reason."
 )
-_NOTES = 10  # notes that an import prints
+_NOTES = 10  # kinds of notes that an import prints
 
 
 @click.group()
@@ -54,6 +54,7 @@ def data() -> None:
     help="A sheet with the five points of each clip's face; its columns are in docs/features.md.",
 )
 @_partial
+@click.option("--verbose", is_flag=True, help="Print every note, and not one of each kind.")
 def import_(
     format_: str,
     sources: tuple[Path, ...],
@@ -62,6 +63,7 @@ def import_(
     apex: ApexRule,
     landmarks: Path | None,
     partial: bool,
+    verbose: bool,
 ) -> None:
     """Read a dataset into the store.
 
@@ -72,6 +74,7 @@ def import_(
     """
     from mer_data.formats import import_dataset
     from mer_data.imported import PartlyRead
+    from mer_data.problems import summed_up
     from mer_data.storage.store import Store
 
     name = name or format_
@@ -81,10 +84,12 @@ def import_(
     except PartlyRead as error:
         console.warn(_hint(len(error.rest.clips)))
         raise
-    for note in imported.notes[:_NOTES]:
+    left_out, others = imported.notes[: imported.left_out], imported.notes[imported.left_out :]
+    told = [*left_out, *(others if verbose else summed_up(others)[:_NOTES])]
+    for note in told:
         console.warn(note)
-    if len(imported.notes) > _NOTES:
-        console.warn(f"... and {len(imported.notes) - _NOTES} more notes, kept in {store}/{name}/dataset.json")
+    if len(imported.notes) > len(told):
+        console.warn(f"--verbose lists all {len(imported.notes)} notes; they are kept in {store}/{name}/dataset.json")
     clips = imported.clips
     console.say(f"{name}: {len(clips)} clips of {len({clip.subject for clip in clips})} subjects, now in {store}")
     if imported.edition and imported.edition.name:

@@ -174,3 +174,6 @@ def test_the_command_line_tells_of_partial(tmp_path: Path, capsys: pytest.Captur
         said = capsys.readouterr().err
         assert ("1 clips can be read; --partial" in said) == (status == 2)
     assert "left out: casme/sub06/EP99: " in said
+    with pytest.raises(SystemExit):
+        cli.main(["data", "doctor", "casme", str(tmp_path / "CASME"), "--partial"])
+    assert "left out: casme/sub06/EP99: " in capsys.readouterr().out
