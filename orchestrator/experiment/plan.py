@@ -169,6 +169,8 @@ class Plan:
         The experiment's model files, with their text: workers run them on other machines.
     weights
         Whether the weights of each fold are kept. They are no part of a job's id.
+    networks
+        The models whose answers are logits of probabilities. Scores of other models only order the classes.
     """
 
     version: int
@@ -184,6 +186,7 @@ class Plan:
     studies: tuple[Study, ...]
     model_files: tuple[ModelFile, ...]
     weights: bool
+    networks: tuple[str, ...] = ()  # plans that do not tell are read too
 
     @cached_property
     def job(self) -> Mapping[str, Job]:

@@ -50,6 +50,7 @@ def make_plan(resolved: Resolved) -> Plan:
         studies=tuple(_studies(resolved, datasets)),
         model_files=resolved.model_files,
         weights=experiment.weights,
+        networks=tuple(name for name in resolved.recipes if models()[name].build is not None),
     )
 
 

@@ -1,28 +1,20 @@
-"""The table: one row per model × dataset × configuration × scope, and the state of the jobs behind it."""
+"""The table with the state of the jobs behind it, and the leaderboard: its headline rows, best first."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from mer_data.problems import BadInput, Problem, did_you_mean
-from orchestrator.experiment.cohort import Cohort
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.output.ledger import Ledger
 from orchestrator.output.search_history import divisions_of, histories
-from orchestrator.report.predictions import CellPredictions
-from orchestrator.report.searches import Searched
-from orchestrator.score import metrics
-from orchestrator.score.bias_correction import corrected as correct
-from orchestrator.score.bootstrap import interval
-from orchestrator.score.model_selection import RULES, Indices
+from orchestrator.report.comparison import separable_from_best
+from orchestrator.report.predictions import Cell, CellPredictions
+from orchestrator.report.score_rows import HEADLINES, headline, rows
+from orchestrator.score.model_selection import RULES
 
-HEADLINES = ("all", "mean")  # the scopes that stand for a whole cell
-FEW_SEEDS = 5  # with fewer, the lowest and the highest say more than a deviation
 ORACLES = [name for name, rule in RULES.items() if rule.oracle]
-_METRICS = (metrics.uf1, metrics.uar)
 
 
 def known_rule(name: str) -> str:
@@ -89,133 +81,20 @@ def _title(job: Job) -> str:
     return f"{job.dataset}: {job.held_out}{of_search}"
 
 
-def scopes(cell: CellPredictions, rule: str) -> dict[str, tuple[metrics.Counts, Indices]]:
-    """Per scope: per-subject matrices of its runs, and the source index of each subject.
-
-    The first scope is the headline: ``all`` clips, or under ``hde`` the ``mean`` of the runs. Then come each run of
-    ``hde``, else each source of a composite.
-    """
-    counts, subjects = cell.per_subject(rule)
-    sources = np.array([subject.split("/")[0] for subject in subjects])
-    names, strata = np.unique(sources, return_inverse=True)
-    if cell.protocol == "hde":
-        found = {"mean": (counts, strata)}
-        for index, name in enumerate(cell.runs):
-            there = counts[:, index].sum((0, 2, 3)) > 0
-            found[name] = (counts[:, index : index + 1, there], strata[there])
-        return found
-    found = {"all": (counts, strata)}
-    if len(names) > 1:
-        found |= {str(name): (counts[:, :, sources == name], strata[sources == name]) for name in names}
-    return found
-
-
-def headline(per_subject: metrics.Counts) -> dict[str, float]:
-    """UF1, UAR and accuracy, pooled over subjects, mean over runs and seeds; from ``[seeds, runs, subjects, ., .]``."""
-    pooled = per_subject.sum(2)
-    return {
-        "uf1": float(metrics.uf1(pooled).mean()),
-        "uar": float(metrics.uar(pooled).mean()),
-        "accuracy": float(metrics.accuracy(pooled).mean()),
-    }
-
-
-def rows(scored: Sequence[CellPredictions], rule: str) -> list[dict[str, Any]]:
-    """The rows that ``mer score --json`` prints: per cell the headline, then one per source or run.
-
-    The confusion matrix is a sum over subjects, seeds and, in a ``mean`` row only, over runs; its scores are not
-    those of that sum but the mean of the runs' own.
-
-    Raises
-    ------
-    BadInput
-        If a cell has no predictions under the rule.
-    """
-    for cell in scored:
-        if rule not in cell.predicted:
-            what = f"{cell.cell.model} on {cell.cell.dataset} has no predictions under the rule {rule}"
-            raise BadInput(Problem("--rule", what, f"take one of {', '.join(cell.predicted)}"))
-    return [_row(cell, scope, counts, of) for cell in scored for scope, (counts, of) in scopes(cell, rule).items()]
-
-
-def _row(cell: CellPredictions, scope: str, per_subject: metrics.Counts, strata: Indices) -> dict[str, Any]:
-    pooled = per_subject.sum(2)  # [seeds, runs, true, predicted]
-    total = pooled.sum((0, 1))
-    there = metrics.classes_scored(total)
-    loso = cell.protocol == "loso"
-    planned = [slot for slot in cell.planned if scope in ("all", "mean", slot[0], slot[0].split("/")[0])]
-    done = {(job.held_out, job.seed) for job in cell.done}
-    drawn = per_subject.reshape(-1, *per_subject.shape[2:])  # the metric is averaged over runs and seeds
-    of_seed = metrics.uf1(pooled).mean(1)
-    return {
-        "model": cell.cell.model,
-        "dataset": cell.cell.dataset,
-        "protocol": cell.protocol,
-        "configuration": cell.cell.configuration,
-        "scope": scope,
-        "clips": int(pooled.sum((2, 3)).max()) if scope != "mean" else max(len(set(ids)) for ids in cell.clip_ids),
-        "subjects": len(strata),
-        "folds": len({held_out for held_out, seed in planned if (held_out, seed) in done}),
-        "seeds": len(pooled),
-        "jobs_done": sum(slot in done for slot in planned),
-        "jobs_planned": len(planned),
-        "complete": cell.complete,
-        **headline(per_subject),
-        "weighted_f1": float(metrics.weighted_f1(pooled).mean()),
-        # A spread of one seed is unknown, and a deviation of two or three says nothing.
-        "uf1_seed_range": [float(of_seed.min()), float(of_seed.max())] if len(pooled) > 1 else None,
-        "uf1_seed_sd": float(of_seed.std(ddof=1)) if len(pooled) >= FEW_SEEDS else None,
-        "uf1_interval": interval(drawn, strata, metrics.uf1),
-        "uar_interval": interval(drawn, strata, metrics.uar),
-        # A subject is a fold only where one subject is held out.
-        "uf1_fold_mean": float(np.mean([metrics.fold_mean_uf1(s) for s in drawn])) if loso else None,
-        "uar_fold_mean": float(np.mean([metrics.fold_mean_uar(s) for s in drawn])) if loso else None,
-        "classes": list(cell.cohort.classes),
-        "classes_scored": [name for name, present in zip(cell.cohort.classes, there, strict=True) if present],
-        "confusion": total.tolist(),
-        "clip_list": cell.cohort.checksum,
-        "missing_clips": len(cell.cohort.missing),
-        "searched": cell.searched is not None,
-        "search": _search(cell.searched, cell.cohort) if scope in HEADLINES and cell.searched is not None else None,
-    }
-
-
-def _search(searched: Searched, cohort: Cohort) -> dict[str, Any]:
-    """What a search tried, and beside the row's score the naive and the bias-corrected one; means over the seeds."""
-    sources = [subject.split("/")[0] for subject in sorted(set(cohort.subjects))]
-    _, strata = np.unique(sources, return_inverse=True)
-    naive, honest = [], []
-    for counts in searched.counts:
-        best = counts[metrics.uf1(counts.sum(1)).argmax()]
-        naive.append([(float(m(best.sum(0))), interval(best[None], strata, m)) for m in _METRICS])
-        corrected = [correct(counts, strata, metrics.uf1, metric) for metric in _METRICS]
-        honest.append([None if found is None else (found.value, found.interval) for found in corrected])
-    few = searched.counts and _estimate(honest) is None
-    return {
-        "configurations": {name: getattr(searched, name) for name in ("proposed", "complete", "pruned", "failed")},
-        "groups": searched.groups,
-        "trainings": searched.trainings,
-        "avoided": searched.avoided,
-        "naive": _estimate(naive),
-        "bbc": _estimate(honest),
-        "unavailable": "too few subjects to correct for the choice" if few else searched.why_not,
-    }
-
-
-def _estimate(seeds: Sequence[Sequence[Any]]) -> dict[str, Any] | None:
-    """Mean over the seeds of UF1 and UAR and of the ends of their intervals; None if one is not known."""
-    if not seeds or any(found is None or found[1] is None for of_seed in seeds for found in of_seed):
-        return None
-    values = np.mean([[found[0] for found in of_seed] for of_seed in seeds], axis=0).tolist()
-    ends = np.mean([[found[1] for found in of_seed] for of_seed in seeds], axis=0).tolist()
-    return {"uf1": values[0], "uar": values[1], "uf1_interval": ends[0], "uar_interval": ends[1]}
-
-
 def score_document(plan: Plan, ledger: Ledger, scored: Sequence[CellPredictions], rule: str) -> dict[str, Any]:
-    """The document of ``mer score --json``."""
+    """The document of ``mer score --json``.
+
+    Of headline rows under an honest rule, `separable_from_best` tells whether the model is worse than the best one of
+    its dataset by more than luck; see :func:`orchestrator.report.comparison.separable_from_best`.
+    """
     state = status(plan, ledger)["jobs"]
     complete = not state["missing"] and not state["failed"]
-    return {"rule": rule, "oracle": RULES[rule].oracle, "complete": complete, "rows": rows(scored, rule)}
+    separable = {} if RULES[rule].oracle else separable_from_best(scored, rule)
+    found = []
+    for row in rows(scored, rule):
+        cell = Cell(row["model"], row["dataset"], row["configuration"])
+        found.append({**row, "separable_from_best": separable.get(cell) if row["scope"] in HEADLINES else None})
+    return {"rule": rule, "oracle": RULES[rule].oracle, "complete": complete, "rows": found}
 
 
 def board(scored: Sequence[CellPredictions], document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -237,4 +116,4 @@ def board(scored: Sequence[CellPredictions], document: Mapping[str, Any]) -> lis
 
 
 def _oracle(cell: CellPredictions, rule: str) -> dict[str, float] | None:
-    return headline(cell.per_subject(rule)[0]) if cell.several_epochs else None
+    return headline(cell.per_subject(rule)) if cell.several_epochs else None

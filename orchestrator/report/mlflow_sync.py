@@ -19,8 +19,8 @@ from mer_models.spec import models
 from orchestrator.experiment.plan import Plan
 from orchestrator.machines.ray_cluster import came_by_ssh
 from orchestrator.output.search_history import histories
-from orchestrator.report.leaderboard import HEADLINES, rows
 from orchestrator.report.predictions import CellPredictions
+from orchestrator.report.score_rows import HEADLINES, rows
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -240,7 +240,7 @@ class _Run:
 
     def _per_subject(self) -> str:
         """Clips, and how many of them were right, per subject; counts only, since a subject lacks classes."""
-        counts, subjects = self._cell.per_subject(self._plan.rule)
+        counts, subjects = self._cell.per_subject(self._plan.rule), self._cell.subjects
         lines = ["subject,clips,correct"]
         for subject, matrix in zip(subjects, counts.sum((0, 1)), strict=True):
             lines.append(f"{subject},{matrix.sum()},{matrix.trace()}")

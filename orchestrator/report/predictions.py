@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
+from mer_data.protocols import Fold
 from orchestrator.experiment.cohort import Cohort
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.output.ledger import FoldResult, Ledger
 from orchestrator.output.search_history import histories
 from orchestrator.report.searches import Searched, SearchedCell
 from orchestrator.score import metrics
+from orchestrator.score.calibration import log_softmax
 from orchestrator.score.model_selection import RULES, Indices, Predictions
 
 
@@ -29,6 +32,7 @@ class Cell:
 
 
 Slot = tuple[str, int]  # what is held out, and the seed
+Machine = tuple[str, tuple[tuple[str, str], ...]]  # a device, and the versions of what decided the numbers there
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,10 @@ class CellPredictions:
         The jobs that are scored, and what is held out with which seed if all are done.
     cohort
         Clips and labels.
-    clip_ids
-        The tested clips, per seed. A clip is tested once per run.
+    folds
+        By what is held out: training and test clips.
+    clip_ids, held_out
+        The tested clips and what was held out with them, per seed. A clip is tested once per run.
     runs
         The runs, by name: one for all folds, except under ``hde``, where each fold is a run of its own. Predictions of
         different runs are never pooled.
@@ -58,10 +64,15 @@ class CellPredictions:
         Class index per clip, per seed.
     predicted
         By rule name: class index per clip, per seed.
+    log_probabilities
+        Logarithms of the probabilities of the classes after the last kept epoch, float64 ``[clips, classes]`` per seed;
+        None if the model's scores are no probabilities.
     several_epochs
         Whether any fold kept more than one epoch: else an oracle has nothing to choose from.
     training_seconds
         Sum over the finished folds, a search's included.
+    machines
+        What trained the folds, and how many each.
     searched
         What the search tried, if there was one.
     """
@@ -72,13 +83,17 @@ class CellPredictions:
     done: tuple[Job, ...]
     planned: tuple[Slot, ...]
     cohort: Cohort
+    folds: Mapping[str, Fold]
     clip_ids: tuple[tuple[str, ...], ...]
+    held_out: tuple[tuple[str, ...], ...]
     runs: tuple[str, ...]
     run: tuple[Indices, ...]
     true: tuple[Indices, ...]
     predicted: Mapping[str, tuple[Indices, ...]]
+    log_probabilities: tuple[metrics.Floats, ...] | None
     several_epochs: bool
     training_seconds: float
+    machines: Mapping[Machine, int]
     searched: Searched | None = None
 
     @property
@@ -86,16 +101,59 @@ class CellPredictions:
         """Whether every fold is done."""
         return len(self.done) == len(self.planned)
 
-    def per_subject(self, rule: str) -> tuple[metrics.Counts, list[str]]:
-        """Confusion matrices ``[seeds, runs, subjects, true, predicted]`` and the subjects, sorted."""
-        subjects = sorted({self.cohort.subject_of[clip] for clips in self.clip_ids for clip in clips})
-        position = {subject: index for index, subject in enumerate(subjects)}
+    @cached_property
+    def seeds(self) -> list[int]:
+        """The seeds of what is done, ascending: the first axis of everything that is per seed."""
+        return sorted({job.seed for job in self.done})
+
+    @cached_property
+    def subjects(self) -> list[str]:
+        """The tested subjects, sorted."""
+        return sorted({self.cohort.subject_of[clip] for clips in self.clip_ids for clip in clips})
+
+    @cached_property
+    def subject(self) -> tuple[Indices, ...]:
+        """Index of the subject per clip, per seed."""
+        position = {subject: index for index, subject in enumerate(self.subjects)}
+        return tuple(np.array([position[self.cohort.subject_of[i]] for i in ids], np.int64) for ids in self.clip_ids)
+
+    @cached_property
+    def tested(self) -> metrics.Counts:
+        """How many clips of a class are tested with any seed, int64 ``[runs, subjects, true]``."""
+        return self.counted(self.true).sum(-1).max(0)  # type: ignore[no-any-return]
+
+    @cached_property
+    def trained(self) -> metrics.Counts:
+        """How many clips of a class were trained on where a subject was tested, int64 ``[runs, subjects, true]``."""
+        classes, label_of = self.cohort.classes, self.cohort.label_of
+        found = np.zeros_like(self.tested)
+        of_fold = {}
+        for name in {name for names in self.held_out for name in names}:
+            labels = Counter(label_of[clip_id] for clip_id in self.folds[name].train_ids)
+            of_fold[name] = [labels[label] for label in classes]
+        for seed, names in enumerate(self.held_out):
+            for name, run, subject in set(zip(names, self.run[seed], self.subject[seed], strict=True)):
+                found[run, subject] = of_fold[name]
+        return found
+
+    @cached_property
+    def ensemble(self) -> Indices | None:
+        """The class with the highest mean probability over the seeds, per clip; None if they cannot be averaged."""
+        if self.log_probabilities is None or len(self.seeds) < 2 or len(set(self.clip_ids)) > 1:
+            return None
+        return np.exp(np.stack(self.log_probabilities)).mean(0).argmax(-1)  # type: ignore[no-any-return]
+
+    def per_subject(self, rule: str) -> metrics.Counts:
+        """Confusion matrices ``[seeds, runs, subjects, true, predicted]``."""
+        return self.counted(self.predicted[rule])
+
+    def counted(self, predicted: Sequence[Indices]) -> metrics.Counts:
+        """The same of other answers: class index per clip, per seed."""
         classes = len(self.cohort.classes)
-        counts = np.zeros((len(self.clip_ids), len(self.runs), len(subjects), classes, classes), np.int64)
-        for seed, clips in enumerate(self.clip_ids):
-            rows = np.array([position[self.cohort.subject_of[clip]] for clip in clips])
-            np.add.at(counts[seed], (self.run[seed], rows, self.true[seed], self.predicted[rule][seed]), 1)
-        return counts, subjects
+        counts = np.zeros((len(predicted), len(self.runs), len(self.subjects), classes, classes), np.int64)
+        for seed, answers in enumerate(predicted):
+            np.add.at(counts[seed], (self.run[seed], self.subject[seed], self.true[seed], answers), 1)
+        return counts
 
 
 def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[CellPredictions]:
@@ -139,22 +197,26 @@ class _FoundCell:
 
     def scored(self, plan: Plan, ledger: Ledger) -> CellPredictions:
         """Read the results and apply the rules."""
-        cohort, runs = plan.datasets[self.cell.dataset].cohort, self.runs(plan.protocol)
+        planned, runs = plan.datasets[self.cell.dataset], self.runs(plan.protocol)
         done = [job for job in self.done if runs == ("all",) or job.held_out in runs]
-        clip_ids, true, run = [], [], []
+        clip_ids, held_out, true, run, believed = [], [], [], [], []
         predicted: defaultdict[str, list[Indices]] = defaultdict(list)
+        machines: Counter[Machine] = Counter()
         searched = self.search.read(plan, ledger) if self.search else None
         seconds, several_epochs = searched.seconds if searched else 0.0, False
         for seed in sorted({job.seed for job in done}):
             jobs = [job for job in done if job.seed == seed]
             results = [ledger.read(job.id) for job in jobs]
-            candidates = _candidates(results, cohort)
+            candidates = _candidates(results, planned.cohort)
             lengths = [len(result.clip_ids) for result in results]
             seconds += sum(result.seconds for result in results)
+            machines.update((result.device, tuple(sorted(result.environment.items()))) for result in results)
             several_epochs = several_epochs or any(len(result.epochs) > 1 for result in results)
             clip_ids.append(tuple(clip_id for result in results for clip_id in result.clip_ids))
+            held_out.append(tuple(np.repeat([job.held_out for job in jobs], lengths).tolist()))
             true.append(candidates.true)
             run.append(np.repeat([0 if runs == ("all",) else runs.index(job.held_out) for job in jobs], lengths))
+            believed.append(log_softmax(np.concatenate([result.logits[-1] for result in results])))
             for name, rule in RULES.items():
                 if rule.oracle or name == plan.rule:
                     predicted[name].append(rule.choose(candidates))
@@ -164,14 +226,18 @@ class _FoundCell:
             protocol=plan.protocol,
             done=tuple(done),
             planned=self.planned,
-            cohort=cohort,
+            cohort=planned.cohort,
+            folds=planned.folds,
             clip_ids=tuple(clip_ids),
+            held_out=tuple(held_out),
             runs=runs,
             run=tuple(run),
             true=tuple(true),
             predicted={name: tuple(seeds) for name, seeds in predicted.items()},
+            log_probabilities=tuple(believed) if self.cell.model in plan.networks else None,
             several_epochs=several_epochs,
             training_seconds=seconds,
+            machines=machines,
             searched=searched,
         )
 

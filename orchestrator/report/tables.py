@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.console import Console
-from orchestrator.report.leaderboard import FEW_SEEDS, HEADLINES
+from orchestrator.report.score_rows import FEW_SEEDS, HEADLINES
 
 FEW_SUBJECTS = 10
 _CHOSEN = {"last": "last epoch", "inner": "chosen on inner subjects"}
@@ -59,7 +59,8 @@ def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
         mark = f" [{changed.index(row['configuration']) + 1}]" if row["configuration"] in changed else ""
         lack = "" if row["complete"] else f" {row['jobs_done']}/{row['jobs_planned']}"
         oracle = ("-" if score is None else f"{score['uf1']:.4f}" for score in row["oracle"].values())
-        cells.append((f"{row['model']}{mark}{lack}", *_scores(row), *oracle))
+        tie = "" if row["separable_from_best"] is not False or row is rows[0] else " ="
+        cells.append((f"{row['model']}{mark}{lack}{tie}", *_scores(row), *oracle))
     first = rows[0]
     seeds = f", mean of {first['seeds']} seeds" if first["seeds"] > 1 else ""
     how = _HELD_OUT[first["protocol"]].format(first["folds"], _CHOSEN[first["rule"]])
@@ -68,6 +69,10 @@ def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
         whole += f"{first['missing_clips']} CLIPS MISSING, "
     header = ("model", "UF1", "95 %", "UAR", "acc.", "subject", "epoch")
     console.table(f"{dataset}: {whole}{how}{seeds}", header, cells)
+    if any(row["separable_from_best"] is False for row in rows[1:]):
+        console.note(
+            f"= not separable from the best, {first['model']}: so small a difference is luck with these subjects"
+        )
     for number, configuration in enumerate(changed, 1):
         searched = any(row["searched"] for row in rows if row["configuration"] == configuration)
         told = configuration if searched else f"the published recipe with {configuration}"
@@ -117,12 +122,15 @@ def print_scores(document: Mapping[str, Any], console: Console) -> None:
 
 
 def _print_absent_classes(rows: Sequence[Row], console: Console) -> None:
-    """Say which scopes lack a class: their scores are means over fewer classes."""
+    """Say which scopes lack a class, so that their scores are means over the others, and which cannot be learnt."""
     for scope in dict.fromkeys(row["scope"] for row in rows):
         row = next(row for row in rows if row["scope"] == scope)
         absent = [name for name in row["classes"] if name not in row["classes_scored"]]
         if absent:
             console.note(f"{scope}: no clips of {', '.join(absent)}; scores are means over the other classes")
+        if scope in HEADLINES:
+            for warning in (one["warning"] for one in row["per_class"] if one["warning"]):
+                console.note(f"{scope}: {warning}")
 
 
 def _by_dataset(rows: Sequence[Row]) -> dict[str, list[Row]]:

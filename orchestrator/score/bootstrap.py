@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,18 @@ def draw(strata: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
     As many subjects are drawn, with replacement, from each source dataset as it has.
     """
+    return _draw(tuple(strata.tolist()))
+
+
+@lru_cache(maxsize=32)  # every row of a table asks for the draws of the same subjects
+def _draw(of: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    strata = np.array(of, np.int64)
     random = np.random.default_rng(_SEED)
     weights = np.zeros((_DRAWS, len(strata)), np.int64)
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
         weights[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), _DRAWS)
+    weights.flags.writeable = False
     return weights
 
 
@@ -76,10 +84,34 @@ def interval(
     Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015, section 5.3
     (expanded percentiles), with the degrees of freedom that remain when every source dataset has its own mean.
     """
+    found = intervals(per_subject, strata, [metric], level)
+    return None if found is None else found[0]
+
+
+def intervals(
+    per_subject: Counts,
+    strata: npt.NDArray[np.int64],
+    metrics: Sequence[Callable[[Counts], Floats]],
+    level: float = 0.95,
+) -> list[tuple[float, float]] | None:
+    """The intervals of several metrics on the same draws, otherwise as :func:`interval`."""
+    if expanded_tail(len(strata), len(np.unique(strata)), level) is None:
+        return None
+    drawn = pooled(per_subject, draw(strata))
+    return [percentiles(metric(drawn).mean(0), strata, level) for metric in metrics]
+
+
+def percentiles(values: Floats, strata: npt.NDArray[np.int64], level: float = 0.95) -> tuple[float, float]:
+    """The expanded percentiles of what the draws of :func:`draw` gave, float64 ``[draws]``.
+
+    Raises
+    ------
+    ValueError
+        If each source has one subject.
+    """
     tail = expanded_tail(len(strata), len(np.unique(strata)), level)
     if tail is None:
-        return None
-    values = metric(pooled(per_subject, draw(strata))).mean(0)
+        raise ValueError("one subject of each source says nothing of others")
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 

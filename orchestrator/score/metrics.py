@@ -28,14 +28,29 @@ def classes_scored(counts: Counts) -> npt.NDArray[np.bool_]:
     return scored
 
 
+def f1(counts: Counts) -> Floats:
+    """F1 of each class, 2 TP / (2 TP + FP + FN), ``[..., classes]``; 0 for a class without clips and predictions."""
+    return _ratio(2 * _hits(counts), counts.sum(-1) + counts.sum(-2))
+
+
+def recall(counts: Counts) -> Floats:
+    """Recall of each class, TP / (TP + FN), ``[..., classes]``; 0 for a class without true clips."""
+    return _ratio(_hits(counts), counts.sum(-1))
+
+
+def precision(counts: Counts) -> Floats:
+    """Precision of each class, TP / (TP + FP), ``[..., classes]``; 0 for a class that is never predicted."""
+    return _ratio(_hits(counts), counts.sum(-2))
+
+
 def uf1(counts: Counts) -> Floats:
     """Unweighted F1: the mean over classes of 2 TP / (2 TP + FP + FN) (MEGC 2019; See et al., FG 2019)."""
-    return _class_mean(_f1(counts), counts)
+    return _class_mean(f1(counts), counts)
 
 
 def uar(counts: Counts) -> Floats:
     """Unweighted average recall: the mean over classes of TP / (TP + FN)."""
-    return _class_mean(_recall(counts), counts)
+    return _class_mean(recall(counts), counts)
 
 
 def accuracy(counts: Counts) -> Floats:
@@ -45,7 +60,7 @@ def accuracy(counts: Counts) -> Floats:
 
 def weighted_f1(counts: Counts) -> Floats:
     """F1 per class weighted by the class's share of the true clips."""
-    return _ratio((_f1(counts) * counts.sum(-1)).sum(-1), counts.sum((-2, -1)))
+    return _ratio((f1(counts) * counts.sum(-1)).sum(-1), counts.sum((-2, -1)))
 
 
 def fold_mean_uf1(per_fold: Counts) -> float:
@@ -54,24 +69,16 @@ def fold_mean_uf1(per_fold: Counts) -> float:
     Most folds lack a class, so this is not UF1. The classes of a fold are those among its truth or its predictions,
     as scikit-learn's macro average takes them. `per_fold` is ``[folds, true, predicted]``.
     """
-    return _fold_mean(_f1(per_fold), per_fold)
+    return _fold_mean(f1(per_fold), per_fold)
 
 
 def fold_mean_uar(per_fold: Counts) -> float:
     """Mean over folds of each fold's macro recall; see :func:`fold_mean_uf1`."""
-    return _fold_mean(_recall(per_fold), per_fold)
+    return _fold_mean(recall(per_fold), per_fold)
 
 
 def _hits(counts: Counts) -> Counts:
     return np.diagonal(counts, axis1=-2, axis2=-1)
-
-
-def _f1(counts: Counts) -> Floats:
-    return _ratio(2 * _hits(counts), counts.sum(-1) + counts.sum(-2))
-
-
-def _recall(counts: Counts) -> Floats:
-    return _ratio(_hits(counts), counts.sum(-1))
 
 
 def _ratio(top: npt.NDArray[np.float64] | Counts, bottom: Counts) -> Floats:

@@ -1,56 +1,24 @@
 """From ledger to table without training: seeds, scopes, partial tables, failures, conflicts."""
 
 import pickle
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from blobs import blob_clips, with_cohort, write_blobs
+from ledgers import commit, negative, plan_for, right
 from states import counts
 
 from mer_data.problems import BadInput
 from mer_data.storage.store import Store
-from mer_models.spec import Outcome
 from orchestrator.console import Console
-from orchestrator.experiment.config import Experiment
-from orchestrator.experiment.plan import Job, Plan
-from orchestrator.experiment.planner import make_plan
-from orchestrator.experiment.resolve import resolve
+from orchestrator.experiment.plan import Plan
 from orchestrator.output.ledger import Ledger
 from orchestrator.report.leaderboard import board, score_document, status
 from orchestrator.report.predictions import score_cells
 from orchestrator.report.tables import print_leaderboard, print_scores
 from orchestrator.sweep.dispatcher import Dispatcher
-
-Answer = Callable[[Plan, Job, str], str]  # the class that a made-up model predicts for a clip
-
-
-def plan_for(store: Store, **changes: object) -> Plan:
-    return make_plan(
-        resolve(
-            Experiment.model_validate({"name": "t", "datasets": ["blobs"], "models": ["majority"], **changes}), store
-        )
-    )
-
-
-def right(plan: Plan, job: Job, clip_id: str) -> str:
-    return plan.datasets[job.dataset].cohort.label_of[clip_id]
-
-
-def negative(plan: Plan, job: Job, clip_id: str) -> str:
-    return "negative"
-
-
-def commit(plan: Plan, ledger: Ledger, answer: Answer, jobs: tuple[Job, ...] | None = None) -> None:
-    dispatcher = Dispatcher(plan, ledger.root)
-    for job in plan.jobs if jobs is None else jobs:
-        classes = plan.datasets[job.dataset].cohort.classes
-        said = [classes.index(answer(plan, job, clip_id)) for clip_id in plan.fold(job).test_ids]
-        epochs = tuple(plan.recipes[job.model].kept_epochs())
-        logits = np.repeat(np.eye(len(classes), dtype=np.float32)[None, said], len(epochs), axis=0)
-        dispatcher.commit(job.id, Outcome(epochs, logits), 1.0, "cpu", {})
 
 
 def document(plan: Plan, ledger: Ledger, *, partial: bool = False, rule: str = "last") -> dict[str, object]:
