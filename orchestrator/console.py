@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
 
 import rich.box
 import rich.console
@@ -15,6 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 _SECONDS_BETWEEN_LINES = 10.0
+_LOG_WIDTH = 160  # of tables in a file, which has no terminal's
 
 
 def duration(seconds: float) -> str:
@@ -27,6 +31,10 @@ def duration(seconds: float) -> str:
     if whole < 48 * 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 86400} days {whole % 86400 // 3600} h"
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")
 
 
 class Advance:
@@ -90,18 +98,38 @@ class Console:
         self._err = rich.console.Console(stderr=True, highlight=False)
         # Standard output as it is now: while Ray runs, what it says there is sent elsewhere.
         self._out = self._err if json else rich.console.Console(file=sys.stdout, highlight=False)
+        # Kept until there is a file for it: much is said before it is known where results go.
+        self._log: TextIO = io.StringIO()
+
+    @contextmanager
+    def logged(self, path: Path) -> Iterator[None]:
+        """Keep everything that is said, also before, in a file as well; another run's is added to it."""
+        before, started = self._log, time.strftime("%Y-%m-%d %H:%M:%S%z")
+        with path.open("a", encoding="utf-8", buffering=1) as file:  # a line at a time, whatever ends this process
+            file.write(f"=== {started}\n{before.getvalue() if isinstance(before, io.StringIO) else ''}")
+            self._log = file
+            try:
+                yield
+            except BaseException as error:
+                file.write(f"{_clock()} ended by {type(error).__name__}: {error}\n")
+                raise
+            finally:
+                self._log = io.StringIO()
 
     def say(self, text: str) -> None:
         """A remark."""
         self._err.print(text, markup=False, soft_wrap=True)
+        self._log.write(f"{_clock()} {text.strip()}\n")
 
     def warn(self, text: str) -> None:
         """A remark that must not be overlooked."""
         self._err.print(text, style="yellow", markup=False, soft_wrap=True)
+        self._log.write(f"{_clock()} warning: {text.strip()}\n")
 
     def note(self, text: str, *, dim: bool = False) -> None:
         """A remark below a table, on standard output."""
         self._out.print(text, markup=False, style="dim" if dim else None)
+        self._log.write(f"{text}\n")
 
     @contextmanager
     def progress(self, title: str, total: int, unit: str) -> Iterator[Advance]:
@@ -129,3 +157,4 @@ class Console:
         for row in rows:
             table.add_row(*(rich.markup.escape(cell) for cell in row))
         self._out.print(table)
+        rich.console.Console(file=self._log, width=_LOG_WIDTH, color_system=None).print(table)

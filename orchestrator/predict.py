@@ -353,6 +353,19 @@ def document(weights: Path, dataset: str, classes: Sequence[str], predictions: S
     return {"weights": str(weights), "dataset": dataset, "classes": list(classes), "rows": rows}
 
 
+def lines(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of :func:`document` as flat lines."""
+    return [
+        {
+            **{name: row[name] for name in ("clip", "subject", "predicted")},
+            **{f"probability {name}": value for name, value in row["probabilities"].items()},
+            "held_out": "; ".join(row["held_out"]),
+            "trained_on_subject": row["trained_on_subject"],
+        }
+        for row in told["rows"]
+    ]
+
+
 def show(told: dict[str, Any], console: Console) -> None:
     """A table of :func:`document`."""
     rows = [

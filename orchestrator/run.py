@@ -29,7 +29,7 @@ from orchestrator.output.folder import Output, default_output
 from orchestrator.output.ledger import Ledger
 from orchestrator.output.weights import tell_weights, without_weights
 from orchestrator.precompute.missing import precompute
-from orchestrator.report import leaderboard
+from orchestrator.report import leaderboard, result_files
 from orchestrator.report.predictions import score_cells
 from orchestrator.report.tables import print_leaderboard
 from orchestrator.sweep.estimate import warn_if_long
@@ -61,7 +61,7 @@ def run(experiment: Experiment, out: Path | str | None, console: Console, cpus: 
     """
     resolved = _resolved(experiment, console)
     output = Output(out or default_output(experiment.name))
-    with output.held(console) as out, Cluster(cpus) as cluster:
+    with output.held(console) as out, console.logged(out / "run.log"), Cluster(cpus) as cluster:
         precompute(resolved.store, resolved.features, cluster, console)
         plan = make_plan(resolved)
         if plan.studies and of_older_search(out / "plan.json"):
@@ -71,12 +71,16 @@ def run(experiment: Experiment, out: Path | str | None, console: Console, cpus: 
             )
         plan.save(out / "plan.json")
         _write_splits(plan, out)
+        with written_aside(out / "experiment.yaml") as aside:
+            aside.write_text(resolved.spelled_out, encoding="utf-8")
         for planned in plan.datasets.values():
             _tell_dataset(planned, console)
             _tell_groups(planned, experiment.search, console)
         _sweep(experiment, plan, out, cluster, console)
         document = {"out": output.address, **_finish(plan, out, console)}
-        return {**document, "weights": tell_weights(plan, out, console)}
+        document["weights"] = tell_weights(plan, out, console)
+        console.say(f"leaderboard.csv, predictions.csv and other files to open: in {output.address}")
+        return document
 
 
 def demo(out: Path, console: Console) -> dict[str, Any]:
@@ -171,7 +175,7 @@ def _tell_dataset(planned: PlannedDataset, console: Console) -> None:
 
 
 def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
-    """Print the leaderboard, mirror it into MLflow, and return status and score."""
+    """Print the leaderboard, write it into files, mirror it into MLflow, and return status and score."""
     from orchestrator.report import mlflow_sync
 
     ledger = Ledger(out / "ledger")
@@ -182,6 +186,7 @@ def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     scored = score_cells(plan, ledger, partial=True)
     score = leaderboard.score_document(plan, ledger, scored, plan.rule)
     print_leaderboard(leaderboard.board(scored, score), console)
+    result_files.write(plan, out, scored, score)
     try:
         mlflow_sync.sync(plan, scored, out)
         console.say(f"\nCompare runs in a browser:  {mlflow_sync.ui_command(out)}")

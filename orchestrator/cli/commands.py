@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -12,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mer_data.problems import BadInput, Problem, raise_all
+from mer_data.problems import BadInput
 from mer_models.plugins import BrokenModelFile
 from orchestrator.cli.data import data, store_option
+from orchestrator.cli.printing import form_option, json_option, print_csv, print_json
+from orchestrator.cli.results import compare, exit_status, models_option, score, status, track
 from orchestrator.console import Console
 
 if TYPE_CHECKING:
     from orchestrator.experiment.config import Experiment
-    from orchestrator.experiment.plan import Plan
-    from orchestrator.output.ledger import Ledger
 
 
 class _Local(click.Path):
@@ -35,22 +34,12 @@ class _Local(click.Path):
 
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 _set = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Override a key of the file.")
 _out = click.option(
     "--out",
     metavar="FOLDER",
     help="Output folder, or its address in object storage (s3://...). [default: MER_RUNS/NAME, else runs/NAME]",
 )
-_models = click.option(
-    "--models",
-    "model_files",
-    multiple=True,
-    metavar="FILE.py",
-    help="A file of your own that registers models; see docs/add-a-model.md.",
-)
-
-
 _cpus = click.option(
     "--cpus", type=click.IntRange(min=1), help="Cores of this machine to use; all if not given. A cluster has its own."
 )
@@ -88,10 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @mer.command()
 @click.argument("experiment")
 @_set
-@_models
+@models_option
 @_out
 @_cpus
-@_json
+@json_option
 def run(
     experiment: str,
     changes: tuple[str, ...],
@@ -116,7 +105,7 @@ def run(
 
 @mer.command()
 @click.option("--out", type=_Local(file_okay=False, path_type=Path), help="Output folder. [default: runs/demo]")
-@_json
+@json_option
 def demo(out: Path | None, as_json: bool) -> int:
     """Try the whole job on synthetic faces.
 
@@ -134,7 +123,7 @@ def demo(out: Path | None, as_json: bool) -> int:
 @click.argument("experiment")
 @click.argument("names", nargs=-1)
 @_set
-@_models
+@models_option
 @_cpus
 def features(
     experiment: str, names: tuple[str, ...], changes: tuple[str, ...], model_files: tuple[str, ...], cpus: int | None
@@ -145,90 +134,21 @@ def features(
     compute_features(_load(experiment, changes, model_files), Console(), cpus, names)
 
 
-@mer.command()
-@click.argument("out")
-@_json
-def status(out: str, as_json: bool) -> int:
-    """Jobs done, running, missing, failed and stale; of a search, also avoided and rejected."""
-    from orchestrator.report import leaderboard
-
-    plan, ledger = _open(out)
-    document = leaderboard.status(plan, ledger)
-    if as_json:
-        _print(document)
-    else:
-        searched = ("rejected", "avoided") if plan.studies else ()
-        shown = [name for name in document["jobs"] if name not in ("rejected", "avoided") or name in searched]
-        counts = ", ".join(f"{document['jobs'][name]} {name}" for name in shown)
-        click.echo(f"{out}: {counts}")
-        for failure in document["failures"]:
-            click.echo(f"failed: {failure['model']} on {failure['fold']}: {failure['reason'].strip()}")
-    return _exit_status(document)
-
-
-@mer.command()
-@click.argument("out")
-@click.option("--rule", help="Selection rule: last or inner, oracle-subject, oracle-epoch. [default: the experiment's]")
-@click.option("--partial", is_flag=True, help="Score what is there, although folds are missing.")
-@_json
-def score(out: str, rule: str | None, partial: bool, as_json: bool) -> int:
-    """The table of an output folder.
-
-    Scores over all clips and per source dataset, from the stored predictions; nothing is trained.
-    """
-    from orchestrator.report import leaderboard
-    from orchestrator.report.predictions import score_cells
-    from orchestrator.report.tables import print_scores
-
-    plan, ledger = _open(out)
-    rule = leaderboard.known_rule(rule or plan.rule)
-    scored = score_cells(plan, ledger, partial=partial)
-    document = leaderboard.score_document(plan, ledger, scored, rule)
-    if as_json:
-        _print(document)
-    else:
-        print_scores(document, Console())
-    return 0 if document["complete"] else 1
-
-
-@mer.group()
-def track() -> None:
-    """The MLflow mirror of an output folder."""
-
-
-@track.command()
-@click.argument("out")
-@_models
-def sync(out: str, model_files: tuple[str, ...]) -> None:
-    """Rebuild the runs from the ledger."""
-    from mer_models.spec import models
-    from orchestrator.experiment import user_models
-    from orchestrator.report import mlflow_sync
-    from orchestrator.report.predictions import score_cells
-
-    plan, ledger = _open(out)
-    # The plan holds their text, but what an output folder holds is read here and never run.
-    user_models.load(model_files)
-    remedy = "give the file that registers it with --models, or install its package"
-    raise_all(Problem(out, f"unknown model {name}", remedy) for name in plan.recipes if name not in models())
-    folder = ledger.root.parent
-    mlflow_sync.sync(plan, score_cells(plan, ledger, partial=True), folder)
-    click.echo(mlflow_sync.ui_command(folder))
-
-
 @mer.command(name="models")
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
-@_models
-@_json
-def list_models(names: tuple[str, ...], model_files: tuple[str, ...], as_json: bool) -> None:
+@models_option
+@form_option
+def list_models(names: tuple[str, ...], model_files: tuple[str, ...], form: str | None) -> None:
     """Models, inputs, published scores; the whole card of a MODEL."""
     from orchestrator.cli import model_cards
     from orchestrator.experiment import user_models
 
     user_models.load(model_files)
     document = model_cards.models_document(names)
-    if as_json:
-        _print(document)
+    if form == "json":
+        print_json(document)
+    elif form == "csv":
+        print_csv(model_cards.models_lines(document))
     elif names:
         model_cards.print_cards(document, Console())
     else:
@@ -237,9 +157,9 @@ def list_models(names: tuple[str, ...], model_files: tuple[str, ...], as_json: b
 
 @mer.command()
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
-@_models
-@_json
-def complexity(names: tuple[str, ...], model_files: tuple[str, ...], as_json: bool) -> None:
+@models_option
+@form_option
+def complexity(names: tuple[str, ...], model_files: tuple[str, ...], form: str | None) -> None:
     """What one clip costs each model.
 
     Parameters, FLOPs and memory traffic by the rules of published tables (torchstat); latency measured here.
@@ -249,8 +169,10 @@ def complexity(names: tuple[str, ...], model_files: tuple[str, ...], as_json: bo
 
     user_models.load(model_files)
     document = model_cards.complexity_document(names)
-    if as_json:
-        _print(document)
+    if form == "json":
+        print_json(document)
+    elif form == "csv":
+        print_csv(model_cards.complexity_lines(document))
     else:
         model_cards.print_complexity(document, Console())
 
@@ -264,8 +186,8 @@ def complexity(names: tuple[str, ...], model_files: tuple[str, ...], as_json: bo
 @click.option(
     "--classes", metavar="NAME,NAME...", help="Class names in order, for imported weights, which do not tell them."
 )
-@_models
-@_json
+@models_option
+@form_option
 def predict(
     weights: Path,
     clips: tuple[str, ...],
@@ -274,7 +196,7 @@ def predict(
     trained_subjects: bool,
     classes: str | None,
     model_files: tuple[str, ...],
-    as_json: bool,
+    form: str | None,
 ) -> None:
     """Saved weights on clips.
 
@@ -288,14 +210,16 @@ def predict(
     from orchestrator.experiment import user_models
 
     user_models.load(model_files)
-    console = Console(json=as_json)
+    console = Console(json=form is not None)
     named = [name.strip() for name in classes.split(",")] if classes else []
     names, predicted = prediction.predict(
         weights, Store(store), dataset, clips, named, console, trained_subjects=trained_subjects
     )
     document = prediction.document(weights, dataset, names, predicted)
-    if as_json:
-        _print(document)
+    if form == "json":
+        print_json(document)
+    elif form == "csv":
+        print_csv(prediction.lines(document))
     else:
         prediction.show(document, console)
 
@@ -327,30 +251,14 @@ def _load(experiment: str, changes: tuple[str, ...], model_files: tuple[str, ...
     return loaded.model_copy(update={"plugins": list(dict.fromkeys([*loaded.plugins, *model_files]))})
 
 
-def _open(out: str) -> tuple[Plan, Ledger]:
-    from orchestrator.experiment.plan import Plan
-    from orchestrator.output.folder import Output
-    from orchestrator.output.ledger import Ledger
-
-    folder = Output(out).read(Console())
-    return Plan.load(folder / "plan.json"), Ledger(folder / "ledger")
-
-
 def _finished(document: dict[str, Any], as_json: bool) -> int:
     if as_json:
-        _print(document)
-    return 1 if document["weights"]["missing"] else _exit_status(document["status"])
+        print_json(document)
+    return 1 if document["weights"]["missing"] else exit_status(document["status"])
 
 
-def _exit_status(status: dict[str, Any]) -> int:
-    return 1 if status["jobs"]["missing"] or status["jobs"]["failed"] else 0
-
-
-def _print(document: Any) -> None:
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
-
-
-mer.add_command(data)
+for _command in (data, status, score, compare, track):
+    mer.add_command(_command)
 
 if __name__ == "__main__":
     main()

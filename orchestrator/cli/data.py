@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from mer_data.imported import ApexRule
+from orchestrator.cli.printing import form_option, json_option, print_csv, print_json
 from orchestrator.console import Console
 
 store_option = click.option(
@@ -28,9 +28,6 @@ _apex = click.option(
     show_default=True,
     help="For clips whose sheet gives no apex: the middle frame, or the frame of most motion.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
-
-
 _NOTES = 10  # notes that an import prints
 
 
@@ -97,12 +94,12 @@ def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed
 
 @data.command(name="list")
 @store_option
-@_json
-def list_(store: str, as_json: bool) -> None:
+@form_option
+def list_(store: str, form: str | None) -> None:
     """What the store has."""
     document = {"datasets": _contents(store)}
-    if as_json:
-        click.echo(_dump(document))
+    if form == "json":
+        print_json(document)
         return
     rows = [
         (
@@ -114,6 +111,10 @@ def list_(store: str, as_json: bool) -> None:
         )
         for dataset in document["datasets"]
     ]
+    if form == "csv":
+        header = ("dataset", "clips", "subjects", "emotions", "features")
+        print_csv(dict(zip(header, row, strict=True)) for row in rows)
+        return
     Console().table(f"Datasets in {store}", ("dataset", "clips", "subjects", "emotions", "features (clips)"), rows)
 
 
@@ -121,7 +122,7 @@ def list_(store: str, as_json: bool) -> None:
 @click.argument("format_", metavar="FORMAT")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_apex
-@_json
+@json_option
 def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, as_json: bool) -> int:
     """Check a dataset without importing it.
 
@@ -142,14 +143,14 @@ def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, as_json: boo
             click.echo(line, err=True)
         if as_json:
             problems = [asdict(problem) for problem in error.problems]
-            click.echo(_dump({**asked, "usable": False, "problems": problems}))
+            print_json({**asked, "usable": False, "problems": problems})
         return 2
     with console.progress(f"frames of {format_}", len(imported.clips), "clips") as progress:
         findings = examine(imported, format_, progress.advance)
     rule = ["--apex", apex] if apex != "midpoint" else []
     following = shlex.join(["mer", "data", "import", format_, *asked["sources"], "--name", format_, *rule])
     if as_json:
-        click.echo(_dump({**asked, "usable": True, **findings.document(), "next": following}))
+        print_json({**asked, "usable": True, **findings.document(), "next": following})
     else:
         rows = [
             (name, str(here), " or ".join(map(str, known)) or "-", "differs" if known and here not in known else "")
@@ -178,10 +179,6 @@ def contact(dataset: str, file: Path, store: str, clips: int) -> None:
 
     save(contact_sheet(Store(store), dataset, clips), file)
     Console().say(f"{dataset}: a contact sheet, now in {file}")
-
-
-def _dump(document: Any) -> str:
-    return json.dumps(document, indent=1, ensure_ascii=False)
 
 
 def _contents(root: str) -> list[dict[str, Any]]:

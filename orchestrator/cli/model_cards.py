@@ -68,16 +68,27 @@ def _complexity_row(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
+def models_lines(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The models of :func:`models_document` as flat lines: what the table shows."""
+    return [
+        {
+            "model": row["model"],
+            "params": row["params"],
+            "input": "; ".join(f"{one['feature']}: {', '.join(one['channels'])}" for one in row["inputs"]),
+            "published": "; ".join(
+                f"{p['dataset']} {p['uf1']:.4f} / {p['uar']:.4f} ({p['rule']})" for p in row["published"]
+            ),
+            "paper": row["paper"],
+        }
+        for row in document["rows"]
+    ]
+
+
 def print_models(document: dict[str, Any], console: Console) -> None:
     """A table of :func:`models_document`."""
     rows = [
-        (
-            row["model"],
-            f"{row['params']:,}",
-            "; ".join(f"{taken['feature']}: {', '.join(taken['channels'])}" for taken in row["inputs"]) or "-",
-            "; ".join(f"{p['dataset']} {p['uf1']:.4f} / {p['uar']:.4f} ({p['rule']})" for p in row["published"]) or "-",
-        )
-        for row in document["rows"]
+        (line["model"], f"{line['params']:,}", line["input"] or "-", line["published"] or "-")
+        for line in models_lines(document)
     ]
     console.table("Models", ("model", "params", "input", "published UF1 / UAR"), rows)
 
@@ -97,6 +108,13 @@ def print_cards(document: dict[str, Any], console: Console) -> None:
         ]
         told += [("note", deviation) for deviation in row["deviations"]]
         console.table(row["model"], ("", ""), told)
+
+
+def complexity_lines(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of :func:`complexity_document` as flat lines; the shapes of several inputs stand after each other."""
+    return [
+        {**row, "input": "; ".join("x".join(map(str, shape)) for shape in row["input"])} for row in document["rows"]
+    ]
 
 
 def print_complexity(document: dict[str, Any], console: Console) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from mer_data.features import FEATURES
@@ -73,6 +74,23 @@ class Resolved:
     def features(self) -> dict[str, list[str]]:
         """What is needed, by dataset of the store: the features of a union are those of its members."""
         return by_member((of.cohort.members, of.features) for of in self.datasets.values())
+
+    @property
+    def spelled_out(self) -> str:
+        """The experiment as a file that leaves nothing to defaults, and makes the same plan.
+
+        ``all`` remains for models where it means others for each dataset.
+        """
+        chosen = [list(dataset.inputs) for dataset in self.datasets.values()]
+        search = self.experiment.search
+        changes: dict[str, Any] = {
+            "datasets": choose_datasets(self.experiment, self.store),
+            "models": chosen[0] if all(models == chosen[0] for models in chosen) else self.experiment.models,
+            "recipes": {name: asdict(recipe) for name, recipe in self.recipes.items()},
+            "search": search and search.model_copy(update={"space": dict(self.spaces)}),
+        }
+        document = self.experiment.model_copy(update=changes).model_dump(mode="json")
+        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
 def resolve(experiment: Experiment, store: Store) -> Resolved:

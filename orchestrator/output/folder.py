@@ -87,6 +87,17 @@ class Output:
             self._pull(console, without="weights")
         return self.folder
 
+    def send(self) -> None:
+        """Send what was written after :meth:`read`. Where a driver has the folder, it writes and sends its own.
+
+        Raises
+        ------
+        BadInput
+            If object storage cannot be reached, or nothing may be written there.
+        """
+        if self._remote is not None and not _is_locked(self.folder) and not self._remote.has(_LEASE):
+            self._mirror.push()
+
     @contextmanager
     def held(self, console: Console) -> Iterator[Path]:
         """Hold the folder as its only driver; while it is held, what appears in it goes to object storage.

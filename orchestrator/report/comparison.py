@@ -27,7 +27,7 @@ class Results:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """A cell with the name that no other one of its dataset has."""
 
     name: str
@@ -59,7 +59,7 @@ def compare(results: Sequence[Results], reference: str | None, metric: str) -> d
         If folders do not have the same clips, classes, protocol or number of seeds for a dataset, or there is nothing
         to compare with.
     """
-    by_dataset = _entries(results)
+    by_dataset = named_entries(results)
     raise_all(problem for dataset, entries in by_dataset.items() for problem in _unlike(dataset, entries))
     named = reference or next(iter(results[0].plan.recipes))
     chosen = {dataset: _reference(dataset, entries, named) for dataset, entries in by_dataset.items()}
@@ -86,12 +86,12 @@ def compare(results: Sequence[Results], reference: str | None, metric: str) -> d
     }
 
 
-def _entries(results: Sequence[Results]) -> dict[str, list[_Entry]]:
+def named_entries(results: Sequence[Results]) -> dict[str, list[Entry]]:
     """By dataset: what there is, under names that differ; folders are named where a model is in several."""
     names = [one.name for one in results]
     raise_all(Problem(name, "is given twice", "give it once") for name in dict.fromkeys(names) if names.count(name) > 1)
     cells = [(of, cell) for of in results for cell in of.cells]
-    found: dict[str, list[_Entry]] = {}
+    found: dict[str, list[Entry]] = {}
     for of, cell in cells:
         same = [
             other
@@ -99,11 +99,11 @@ def _entries(results: Sequence[Results]) -> dict[str, list[_Entry]]:
             if (other.cell.dataset, other.cell.model) == (cell.cell.dataset, cell.cell.model)
         ]
         name = cell.cell.model if len(same) == 1 else f"{cell.cell.model} @ {of.name}"
-        found.setdefault(cell.cell.dataset, []).append(_Entry(name, of, cell))
+        found.setdefault(cell.cell.dataset, []).append(Entry(name, of, cell))
     return found
 
 
-def _unlike(dataset: str, entries: Sequence[_Entry]) -> list[Problem]:
+def _unlike(dataset: str, entries: Sequence[Entry]) -> list[Problem]:
     """What keeps the models of a dataset from being compared."""
     first, where = entries[0], f"dataset {dataset}"
     if len(entries) == 1:
@@ -125,7 +125,7 @@ def _unlike(dataset: str, entries: Sequence[_Entry]) -> list[Problem]:
     return list(dict.fromkeys(problems))
 
 
-def _reference(dataset: str, entries: Sequence[_Entry], named: str) -> _Entry:
+def _reference(dataset: str, entries: Sequence[Entry], named: str) -> Entry:
     found = [entry for entry in entries if named in (entry.name, entry.cell.cell.model)]
     if len(found) == 1:
         return found[0]
@@ -136,7 +136,7 @@ def _reference(dataset: str, entries: Sequence[_Entry], named: str) -> _Entry:
 
 
 def _document(
-    dataset: str, entry: _Entry, against: _Entry, found: Difference, adjusted: float, metric: str, family: int
+    dataset: str, entry: Entry, against: Entry, found: Difference, adjusted: float, metric: str, family: int
 ) -> dict[str, Any]:
     error, freedom = found.subject_error, found.freedom
     seen = None if error is None else detectable(error, freedom, family)

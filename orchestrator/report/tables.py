@@ -54,12 +54,13 @@ def _print_captions(rows: Sequence[Row], console: Console) -> None:
 
 def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
     changed = list(dict.fromkeys(row["configuration"] for row in rows if row["configuration"] != "recipe"))
+    tied = [row for row in rows if row["separable_from_best"] is False]  # the best comes first
     cells = []
     for row in rows:
         mark = f" [{changed.index(row['configuration']) + 1}]" if row["configuration"] in changed else ""
         lack = "" if row["complete"] else f" {row['jobs_done']}/{row['jobs_planned']}"
         oracle = ("-" if score is None else f"{score['uf1']:.4f}" for score in row["oracle"].values())
-        tie = "" if row["separable_from_best"] is not False or row is rows[0] else " ="
+        tie = " =" if row in tied[1:] else ""
         cells.append((f"{row['model']}{mark}{lack}{tie}", *_scores(row), *oracle))
     first = rows[0]
     seeds = f", mean of {first['seeds']} seeds" if first["seeds"] > 1 else ""
@@ -69,10 +70,8 @@ def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
         whole += f"{first['missing_clips']} CLIPS MISSING, "
     header = ("model", "UF1", "95 %", "UAR", "acc.", "subject", "epoch")
     console.table(f"{dataset}: {whole}{how}{seeds}", header, cells)
-    if any(row["separable_from_best"] is False for row in rows[1:]):
-        console.note(
-            f"= not separable from the best, {first['model']}: so small a difference is luck with these subjects"
-        )
+    if len(tied) > 1:
+        console.note(f"= not separable from the best, {tied[0]['model']}: other subjects may turn it round")
     for number, configuration in enumerate(changed, 1):
         searched = any(row["searched"] for row in rows if row["configuration"] == configuration)
         told = configuration if searched else f"the published recipe with {configuration}"
@@ -119,6 +118,30 @@ def print_scores(document: Mapping[str, Any], console: Console) -> None:
         _print_absent_classes(rows, console)
     if document["rows"]:
         _print_captions(document["rows"], console)
+
+
+def print_comparison(document: Mapping[str, Any], console: Console) -> None:
+    """The tables of ``mer compare``, one per dataset, and each comparison in words."""
+    metric = document["metric"].upper()
+    header = ("model", metric, "difference", "95 %", "p", "p, Holm", "SE subjects", "SE seeds")
+    for dataset, rows in _by_dataset(document["comparisons"]).items():
+        cells = []
+        for row in rows:
+            ends, errors = row["interval"], (row["subject_error"], row["seed_error"])
+            between = "-" if ends is None else f"{ends[0]:+.4f} to {ends[1]:+.4f}"
+            told = ("-" if error is None else f"{error:.4f}" for error in errors)
+            p = (f"{row['p']:.4f}", f"{row['p_holm']:.4f}")
+            cells.append((row["model"], f"{row['score']:.4f}", f"{row['difference']:+.4f}", between, *p, *told))
+        first = rows[0]
+        console.table(f"{dataset}: against {first['reference']}, {first['reference_score']:.4f}", header, cells)
+        for row in rows:
+            console.note(row["words"])
+    console.note(
+        "p: how often swapping all answers of subjects between two models gives as large a difference.\n"
+        f"Holm: corrected for the {document['family']} comparisons made here. SE: standard errors of the difference,\n"
+        "if other subjects were drawn, and if other seeds were.",
+        dim=True,
+    )
 
 
 def _print_absent_classes(rows: Sequence[Row], console: Console) -> None:

@@ -1,0 +1,167 @@
+"""Commands that read output folders: `mer status`, `mer score`, `mer compare`, `mer track`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mer_data.problems import BadInput, Problem, raise_all
+from orchestrator.cli.printing import form_option, print_csv, print_json
+from orchestrator.console import Console
+
+if TYPE_CHECKING:
+    from orchestrator.experiment.plan import Plan
+    from orchestrator.output.folder import Output
+    from orchestrator.output.ledger import Ledger
+
+models_option = click.option(
+    "--models",
+    "model_files",
+    multiple=True,
+    metavar="FILE.py",
+    help="A file of your own that registers models; see docs/add-a-model.md.",
+)
+
+
+@click.command()
+@click.argument("out")
+@form_option
+def status(out: str, form: str | None) -> int:
+    """Jobs done, running, missing, failed and stale; of a search, also avoided and rejected."""
+    from orchestrator.report import leaderboard
+
+    plan, ledger, _ = _open(out)
+    document = leaderboard.status(plan, ledger)
+    if form == "json":
+        print_json(document)
+    elif form == "csv":
+        print_csv([document["jobs"]])
+    else:
+        searched = ("rejected", "avoided") if plan.studies else ()
+        shown = [name for name in document["jobs"] if name not in ("rejected", "avoided") or name in searched]
+        counts = ", ".join(f"{document['jobs'][name]} {name}" for name in shown)
+        click.echo(f"{out}: {counts}")
+        for failure in document["failures"]:
+            click.echo(f"failed: {failure['model']} on {failure['fold']}: {failure['reason'].strip()}")
+    return exit_status(document)
+
+
+@click.command()
+@click.argument("out")
+@click.option("--rule", help="Selection rule: last or inner, oracle-subject, oracle-epoch. [default: the experiment's]")
+@click.option("--partial", is_flag=True, help="Score what is there, although folds are missing.")
+@click.option("--long", "as_long", is_flag=True, help="With --csv: method, task, seed, metric_error (1 - UF1).")
+@form_option
+def score(out: str, rule: str | None, partial: bool, as_long: bool, form: str | None) -> int:
+    """The table of an output folder.
+
+    Scores over all clips and per source dataset, from the stored predictions; nothing is trained. The result files of
+    the folder are written again (docs/results-files.md).
+    """
+    from orchestrator.report import flat_tables, leaderboard, result_files
+    from orchestrator.report.predictions import score_cells
+    from orchestrator.report.tables import print_scores
+
+    if as_long and form != "csv":
+        raise click.UsageError("--long is a form of --csv: give both")
+    plan, ledger, output = _open(out)
+    rule = leaderboard.known_rule(rule or plan.rule)
+    scored = score_cells(plan, ledger, partial=partial)
+    document = leaderboard.score_document(plan, ledger, scored, rule)
+    if form == "json":
+        print_json(document)
+    elif form == "csv":
+        print_csv(flat_tables.long_lines(document) if as_long else flat_tables.score_lines(document))
+    else:
+        print_scores(document, Console())
+    main = document if rule == plan.rule else leaderboard.score_document(plan, ledger, scored, plan.rule)
+    _say_where(output, lambda: result_files.write(plan, output.folder, scored, main))
+    return 0 if document["complete"] else 1
+
+
+@click.command()
+@click.argument("outs", metavar="OUT...", nargs=-1, required=True)
+@click.option("--reference", metavar="MODEL", help="What others are compared with. [default: the experiment's first]")
+@click.option("--metric", type=click.Choice(["uf1", "uar"]), default="uf1", show_default=True)
+@form_option
+def compare(outs: tuple[str, ...], reference: str | None, metric: str, form: str | None) -> None:
+    """Models against each other, in pairs on the same subjects, corrected for their number.
+
+    Every model of the output folders is compared with the reference. Choose that before you look at results: the best
+    model would look better than it is.
+    """
+    from orchestrator.report import comparison, critical_difference, flat_tables
+    from orchestrator.report.predictions import score_cells
+    from orchestrator.report.tables import print_comparison
+
+    opened = [(out, *_open(out)) for out in outs]
+    results = [
+        comparison.Results(out, plan, score_cells(plan, ledger, partial=False)) for out, plan, ledger, _ in opened
+    ]
+    document = comparison.compare(results, reference, metric)
+    if form == "json":
+        print_json(document)
+    elif form == "csv":
+        print_csv(flat_tables.comparison_lines(document))
+    else:
+        print_comparison(document, Console())
+    ranks, why_not = critical_difference.ranks(results, metric)
+    if ranks is None:
+        Console().say(why_not)
+    else:
+        output = opened[0][3]
+        _say_where(output, lambda: critical_difference.draw(ranks, output.folder))
+
+
+@click.group()
+def track() -> None:
+    """The MLflow mirror of an output folder."""
+
+
+@track.command()
+@click.argument("out")
+@models_option
+def sync(out: str, model_files: tuple[str, ...]) -> None:
+    """Rebuild the runs from the ledger."""
+    from mer_models.spec import models
+    from orchestrator.experiment import user_models
+    from orchestrator.report import mlflow_sync
+    from orchestrator.report.predictions import score_cells
+
+    plan, ledger, _ = _open(out)
+    # The plan holds their text, but what an output folder holds is read here and never run.
+    user_models.load(model_files)
+    remedy = "give the file that registers it with --models, or install its package"
+    raise_all(Problem(out, f"unknown model {name}", remedy) for name in plan.recipes if name not in models())
+    folder = ledger.root.parent
+    mlflow_sync.sync(plan, score_cells(plan, ledger, partial=True), folder)
+    click.echo(mlflow_sync.ui_command(folder))
+
+
+def exit_status(document: dict[str, Any]) -> int:
+    """0, or 1 if something is missing or has failed; of a status document."""
+    return 1 if document["jobs"]["missing"] or document["jobs"]["failed"] else 0
+
+
+def _open(out: str) -> tuple[Plan, Ledger, Output]:
+    from orchestrator.experiment.plan import Plan
+    from orchestrator.output.folder import Output
+    from orchestrator.output.ledger import Ledger
+
+    output = Output(out)
+    folder = output.read(Console())
+    return Plan.load(folder / "plan.json"), Ledger(folder / "ledger"), output
+
+
+def _say_where(output: Output, write: Callable[[], list[str]]) -> None:
+    """Write files into an output folder, and say so; where that is not allowed, the numbers were printed before."""
+    console = Console()
+    try:
+        names = write()
+        output.send()
+    except (OSError, BadInput) as error:
+        console.warn(f"no file was written into the output folder: {error}")
+    else:
+        console.say(f"{', '.join(names)}: in {output.address}")
