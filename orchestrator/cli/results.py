@@ -1,4 +1,4 @@
-"""Commands that read output folders: `mer status`, `mer score`, `mer compare`, `mer track`."""
+"""Commands that read output folders: `mer status`, `mer score`, `mer compare`, `mer report`, `mer track`."""
 
 from __future__ import annotations
 
@@ -113,6 +113,32 @@ def compare(outs: tuple[str, ...], reference: str | None, metric: str, form: str
     else:
         output = opened[0][3]
         _say_where(output, lambda: critical_difference.draw(ranks, output.folder))
+
+
+@click.command()
+@click.argument("outs", metavar="OUT...", nargs=-1, required=True)
+@click.option(
+    "--to", type=click.Path(file_okay=False), metavar="DIR", help="Where to. [default: report in the first OUT]"
+)
+@models_option
+def report(outs: tuple[str, ...], to: str | None, model_files: tuple[str, ...]) -> None:
+    """A report for reading and for a paper, on one or several output folders.
+
+    A page that needs nothing beside it (report.html), figures as PDF, tables as LaTeX and CSV, a methods paragraph with
+    BibTeX, and a checklist. The same results give the same bytes.
+    """
+    from pathlib import Path
+
+    from orchestrator.experiment import user_models
+    from orchestrator.report.paper.write import write_report
+
+    user_models.load(model_files)
+    opened = [(out, *_open(out)) for out in outs]
+    folder = Path(to) if to else opened[0][3].folder / "report"
+    files = write_report([(out, plan, ledger) for out, plan, ledger, _ in opened], folder)
+    if not to:
+        opened[0][3].send()
+    click.echo(f"{folder / files[0]}, {len(files) - 1} figures and tables beside it")
 
 
 @click.group()
