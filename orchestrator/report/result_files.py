@@ -59,27 +59,28 @@ def _board_lines(scored: Sequence[CellPredictions], document: Mapping[str, Any])
         for row, told in below:
             if all(row[name] == line[name] for name in of_cell):
                 oracles = line["oracle"] if row["scope"] in HEADLINES else dict.fromkeys(ORACLES)
-                yield {**told, **{f"ORACLE {name} uf1": (one or {}).get("uf1") for name, one in oracles.items()}}
+                yield {**told, **{f"{name.replace('-', '_')}_uf1": one and one["uf1"] for name, one in oracles.items()}}
 
 
 def _board_text(scored: Sequence[CellPredictions], document: Mapping[str, Any]) -> str:
     """The headline rows as a Markdown table per dataset."""
     lines = board(scored, document)
     parts = ["No fold is done yet."] if not lines else []
+    oracles = [name.replace("oracle-", "ORACLE, by ") for name in ORACLES]
     for dataset in dict.fromkeys(line["dataset"] for line in lines):
         there = [line for line in lines if line["dataset"] == dataset]
         first, lack = there[0], "" if all(line["complete"] for line in there) else " **NOT COMPLETE.**"
         parts.append(
             f"## {dataset}\n\n{first['clips']} clips, {first['subjects']} subjects, protocol {first['protocol']}, rule "
             f"{document['rule']}, seeds: {first['seeds']}.{lack}\n\n"
-            f"| model | configuration | UF1 | 95 % | UAR | accuracy | {' | '.join(f'ORACLE {o}' for o in ORACLES)} |\n"
+            f"| model | configuration | UF1 | 95 % | UAR | accuracy | {' | '.join(oracles)} |\n"
             f"|---|---|{'---:|' * (4 + len(ORACLES))}"
         )
         for line in there:
             tied = line["separable_from_best"] is False
             uf1 = f"**{line['uf1']:.4f}**" if tied else f"{line['uf1']:.4f}"
             ends = line["uf1_interval"]
-            oracles = ["-" if one is None else f"{one['uf1']:.4f}" for one in line["oracle"].values()]
+            seeming = ["-" if one is None else f"{one['uf1']:.4f}" for one in line["oracle"].values()]
             cells = [
                 line["model"] + ("" if line["complete"] else f" {line['jobs_done']}/{line['jobs_planned']}"),
                 line["configuration"].replace("|", "\\|"),
@@ -87,7 +88,7 @@ def _board_text(scored: Sequence[CellPredictions], document: Mapping[str, Any]) 
                 "-" if ends is None else f"{ends[0]:.4f}-{ends[1]:.4f}",
                 f"{line['uar']:.4f}",
                 f"{line['accuracy']:.4f}",
-                *oracles,
+                *seeming,
             ]
             parts[-1] += f"\n| {' | '.join(cells)} |"
     parts.append(

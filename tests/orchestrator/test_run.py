@@ -93,6 +93,19 @@ def test_the_splits_stand_beside_their_checksum(finished: Path) -> None:
     assert lines[0].split("  ")[0] == hashlib.sha256((out / "splits-blobs.csv").read_bytes()).hexdigest()
 
 
+def test_what_a_person_opens_stands_beside_the_ledger(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = finished / "runs/small"
+    log = (out / "run.log").read_text()
+    assert "blobs: 24 clips of 6 subjects" in log
+    assert f"leaderboard.csv, predictions.csv and other files to open: in {out}" in log
+    names = ("leaderboard.csv", "leaderboard.md", "predictions.csv", "per_subject.csv", "per_class.csv")
+    before = [(out / name).read_bytes() for name in names]
+    assert mer("score", out) == 0
+    assert [(out / name).read_bytes() for name in names] == before
+    again = make_plan(resolve(load(str(out / "experiment.yaml")), Store(finished / "store")))
+    assert [job.id for job in again.jobs] == [job.id for job in Plan.load(out / "plan.json").jobs]
+
+
 def test_oracle_rules_never_score_below_the_last_epoch(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def scores(rule: str, metric: str) -> dict[str, float]:
         _, score = document(capsys, "score", finished / "runs/small", "--rule", rule)

@@ -127,7 +127,7 @@ def test_what_can_be_detected() -> None:
 Skills = tuple[tuple[float, float], tuple[float, float]]
 EQUAL: Skills = ((6, 3), (6, 3))
 UNEVEN: Skills = ((60, 30), (0.6, 0.3))  # as good, but the second knows everything of some people and nothing of others
-BETTER: Skills = ((7.2, 2.8), (6.4, 3.6))  # knows 0.72 against 0.64, which is 0.08 * 2 / 3 in accuracy
+BETTER: Skills = ((7.25, 2.75), (6.3, 3.7))  # knows 0.725 against 0.63, which is 0.095 * 2 / 3 in accuracy
 
 
 def people(random: np.random.Generator, subjects: int, seeds: int, skills: Skills) -> Counts:
@@ -170,5 +170,15 @@ def test_equal_models_are_told_apart_in_one_of_twenty_tables(
 ) -> None:
     found, _ = simulated(subjects, seeds, sources, skills, SIMULATIONS)
     size = np.mean([one.p <= 0.05 for one in found])
-    print(f"size {size:.3f} with {subjects} subjects")
     assert size <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / SIMULATIONS), size
+
+
+@pytest.mark.slow
+def test_a_difference_is_found_as_often_as_said_and_more_often_than_by_intervals() -> None:
+    """The true difference is the one that is said to be found in four of five cases; intervals mostly overlap."""
+    found, apart = simulated(68, 3, 3, BETTER, SIMULATIONS // 2)
+    said = np.mean([detectable(one.subject_error or 0.0, one.freedom, 1) for one in found])
+    assert said == pytest.approx(np.mean([one.value for one in found]), abs=0.004)
+    power = np.mean([one.p <= 0.05 for one in found])
+    assert 0.74 < power < 0.86, power
+    assert apart / len(found) < 0.35
