@@ -17,8 +17,8 @@ def rank_shares(counts: Sequence[Counts], strata: npt.NDArray[np.int64], metric:
     Parameters
     ----------
     counts
-        Per model, confusion matrices ``[runs and seeds, subjects, true, predicted]`` of the same subjects; the metric is
-        averaged over the first axis.
+        Per model, confusion matrices ``[runs and seeds, subjects, true, predicted]`` of the same subjects; the metric
+        is averaged over the first axis.
     strata
         Source dataset of each subject as an index, int64 ``[subjects]``.
     metric

@@ -22,7 +22,7 @@ def confusion(board: Board, name: str) -> Picture:
     step_x, step_y = side + 0.45, side + label + 0.3
     columns = max(min(_PANELS, int((WIDTH - left) // step_x), len(lines)), 1)
     down = math.ceil(len(lines) / columns)
-    sheet = Sheet(max(left + columns * step_x, 3.2), down * step_y + 0.32)
+    sheet = Sheet(max(left + columns * step_x, 3.2), down * step_y + label - 0.42)
     for number, line in enumerate(lines):
         row, column = divmod(number, columns)
         axes = sheet.grid(left + column * step_x, label + row * step_y, side, side, (count, count))
@@ -94,7 +94,7 @@ def curves(board: Board, found: Sequence[Mapping[str, Any]], name: str) -> Pictu
     columns = min(_PANELS, len(found))
     down = math.ceil(len(found) / columns)
     wide, high, left = 1.5, 1.05, 0.55
-    sheet = Sheet(max(left + columns * (wide + 0.3), 3.2), 0.3 + down * (high + 0.6) + 0.12)
+    sheet = Sheet(max(left + columns * (wide + 0.3), 3.2), 0.3 + down * (high + 0.6) - 0.1)
     values = [value for one in found for seed in one["seeds"] for value in seed["uf1"]]
     low, top = math.floor(20 * min(values)) / 20, math.ceil(20 * max(values)) / 20
     for number, one in enumerate(found):

@@ -92,7 +92,9 @@ class Documents:
         if found is None:
             return Cell("–")
         low, high = found
-        return Cell(f"{shown(low, digits)} to {shown(high, digits)}", (low, high), path)
+        if low < 0:
+            return Cell(f"{shown(low, digits, signed=True)} to {shown(high, digits, signed=True)}", (low, high), path)
+        return Cell(f"{shown(low, digits)}–{shown(high, digits)}", (low, high), path)
 
 
 def shown(value: float, digits: int = 4, *, signed: bool = False) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -72,6 +73,11 @@ class Picture:
     width: float
 
 
+def style() -> AbstractContextManager[None]:
+    """The context in which all figures are drawn."""
+    return mpl.rc_context(_STYLE)
+
+
 class Sheet:
     """A figure whose parts are placed in inches from its upper left corner.
 
@@ -83,14 +89,12 @@ class Sheet:
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
-        with mpl.rc_context(_STYLE):
-            self.figure = Figure(figsize=(width, height))
+        self.figure = Figure(figsize=(width, height))
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Axes at a place."""
         place = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
-        with mpl.rc_context(_STYLE):
-            return self.figure.add_axes(place)
+        return self.figure.add_axes(place)
 
     def grid(self, left: float, top: float, width: float, height: float, cells: tuple[int, int]) -> Axes:
         """Axes for a table of so many rows and columns of coloured cells, the first row on top; without ticks."""
@@ -104,10 +108,9 @@ class Sheet:
 
     def picture(self, name: str, title: str, description: str) -> Picture:
         """The finished figure."""
-        with mpl.rc_context(_STYLE):
-            svg, pdf = io.StringIO(), io.BytesIO()
-            self.figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-            self.figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+        svg, pdf = io.StringIO(), io.BytesIO()
+        self.figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        self.figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
         return Picture(
             name,
             title,

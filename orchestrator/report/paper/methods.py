@@ -112,13 +112,13 @@ def _chosen(lines: Sequence[Line], seeds: str) -> Sentence:
 def _of_scores(boards: Sequence[Board]) -> list[Sentence]:
     found = [
         Sentence(
-            "We report the unweighted F1 score (UF1) and the unweighted average recall (UAR), computed from the confusion "
-            "matrix pooled over all held-out clips and averaged over seeds",
+            "We report the unweighted F1 score (UF1) and the unweighted average recall (UAR), computed from the "
+            "confusion matrix pooled over all held-out clips and averaged over seeds",
             ("see2019megc",),
         ),
         Sentence(
-            "Intervals are expanded 95 % percentile intervals over 2,000 draws of subjects with replacement within each "
-            "source dataset",
+            "Intervals are expanded 95 % percentile intervals over 2,000 draws of subjects with replacement within "
+            "each source dataset",
             ("hesterberg2015",),
         ),
     ]

@@ -31,7 +31,7 @@ def page(
         lstrip_blocks=True,
     )
     style = (resources.files(package) / "page.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html.jinja").render(
+    text = environment.get_template("page.html.jinja").render(
         title=" and ".join(dict.fromkeys(source.plan.name for source in sources)),
         style=Markup(style),  # noqa: S704 - a file of this package
         sources=sources,
@@ -39,3 +39,4 @@ def page(
         methods=methods,
         checklist=checklist,
     )
+    return text.replace(" %", "\u00a0%")  # a number and its unit stay on a line

@@ -84,8 +84,8 @@ def main_table(board: Board) -> Table:
             rows.append(Row([Cell(scope), *_scores(board, path, False), Cell(""), Cell("")], "part"))
     note = (
         "Bold: the best, and all that are not separable from it (swap test, Holm's correction over all pairs). "
-        "95 %: if other subjects were drawn. Seeds: lowest and highest UF1 of a seed. Guessing: share of 2,000 tables of "
-        "guesses that reach the UF1."
+        "95 %: if other subjects were drawn. Seeds: lowest and highest UF1 of a seed. Guessing: share of 2,000 "
+        "tables of guesses that reach the UF1."
     )
     return Table(named(board, "scores"), f"Scores on {board.dataset}", columns, rows, note)
 
@@ -127,7 +127,8 @@ def class_table(board: Board) -> Table:
         for index, one in enumerate(line.row["per_class"]):
             at = f"{line.at}/per_class/{index}"
             rows.append(Row([
-                Cell(line.name if not index else ""), Cell(one["class"]), number(f"{at}/clips"), number(f"{at}/subjects"),
+                Cell(line.name if not index else ""), Cell(one["class"]),
+                number(f"{at}/clips"), number(f"{at}/subjects"),
                 number(f"{at}/recall", 3), number(f"{at}/precision", 3), number(f"{at}/f1", 3),
                 ends(f"{at}/f1_interval"),
             ], "baseline" if line.baseline else "model"))  # fmt: skip
@@ -153,7 +154,8 @@ def pair_table(board: Board) -> Table:
     family = board.documents.at(board.pairs)["family"]
     note = (
         "p: how often swapping all answers of subjects between two models gives as large a difference; "
-        f"Holm's correction over {family} comparisons. SE: standard errors if other subjects, or other seeds, were drawn."
+        f"Holm's correction over {family} comparisons. SE: standard errors if other subjects, or other seeds, were "
+        "drawn."
     )
     return Table(named(board, "pairs"), f"Differences of UF1 on {board.dataset}", columns, rows, note)
 
@@ -166,7 +168,7 @@ def stability(board: Board) -> list[list[float]]:
 
 
 def people(board: Board) -> list[dict[str, Any]]:
-    """Subjects with the share of their clips that each model gets right, hardest first; baselines have no say in that."""
+    """Subjects with the share of their clips that each model gets right, hardest first by models without baselines."""
     per_line = []
     for line in board.lines:
         matrices = line.entry.counts.sum((0, 1))  # [subjects, true, predicted]
@@ -237,7 +239,10 @@ def ensemble_table(board: Board) -> Table:
         rows.append(Row([
             Cell(line.name), number(f"{line.at}/uf1"),
             number(f"{line.at}/ensemble/uf1") if together else Cell("–"),
-            *(number(f"{line.at}/calibration/{name}") if calibrated else Cell("–") for name in ("log_loss", "brier", "ece")),
+            *(
+                number(f"{line.at}/calibration/{name}") if calibrated else Cell("–")
+                for name in ("log_loss", "brier", "ece")
+            ),
         ], "baseline" if line.baseline else "model"))  # fmt: skip
     note = (
         "Ensemble: the class with the highest mean probability over the seeds. Log loss, Brier score and expected "

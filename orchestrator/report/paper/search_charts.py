@@ -70,16 +70,19 @@ def parallel(
     sheet = Sheet(WIDTH * 0.9, 2.6)
     axes = sheet.axes(0.55, 0.35, WIDTH * 0.9 - 1.1, 1.95)
     axes.set_xlim(0, len(names))
-    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylim(-0.12, 1.12)
     axes.axis("off")
     scores = [one["inner_uf1"] for one, _ in tried] or [0.0]
     low, high = min(scores), max(max(scores), min(scores) + 1e-9)
     for position, key in enumerate([*names, "UF1 on inner subjects"]):
-        axes.plot([position] * 2, [0, 1], color=PALE, linewidth=1, zorder=0)
-        axes.text(position, 1.08, short(key, 22), ha="center", va="bottom", fontsize=7.5)
+        axes.plot([position] * 2, [0, 1], color=PALE, linewidth=1, zorder=0, clip_on=False)
+        axes.text(position, 1.16, short(key, 22), ha="center", va="bottom", fontsize=7.5)
         marks = _marks(space[key]) if key in space else [(0.0, f"{low:.3f}"), (1.0, f"{high:.3f}")]
         for at, text in marks:
-            axes.text(position + 0.03, at, text, ha="left", va="center", fontsize=6.5, color=MUTED)
+            inside = 0 < at < 1
+            place = (position + 0.03, at) if inside else (position, 1.03 if at else -0.03)
+            axes.text(*place, text, ha="left" if inside else "center", fontsize=6.5, color=MUTED,
+                      va="center" if inside else "bottom" if at else "top")  # fmt: skip
     for one, chosen in sorted(tried, key=lambda pair: (pair[1], pair[0]["inner_uf1"])):
         heights = [_place(space[key], one["params"].get(key)) for key in names]
         if None in heights:
@@ -87,11 +90,12 @@ def parallel(
         heights.append((one["inner_uf1"] - low) / (high - low))
         style = {"color": ACCENT, "linewidth": 1.3, "alpha": 0.9} if chosen else {"color": MUTED, "linewidth": 0.6,
                                                                                   "alpha": 0.45}  # fmt: skip
-        axes.plot(range(len(heights)), heights, **style)
+        axes.plot(range(len(heights)), heights, clip_on=False, **style)
     return sheet.picture(
         name,
         f"What the search for {model} tried",
-        f"Parallel coordinates of {len(tried)} configurations over {', '.join(names)}; {sum(c for _, c in tried)} chosen.",
+        f"Parallel coordinates of {len(tried)} configurations over {', '.join(names)}; "
+        f"{sum(chosen for _, chosen in tried)} chosen.",
     )
 
 

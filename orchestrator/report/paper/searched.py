@@ -101,10 +101,11 @@ def optimism_table(board: Board) -> tuple[Table, str]:
         gap = plain(search["naive"]["uf1"] - line.row["uf1"]) if search["naive"] else Cell("–")
         rows.append(Row([Cell(line.name), *counts, number(f"{at}/trainings"), number(f"{line.at}/uf1"), *known, gap]))
         if search["unavailable"]:
-            reasons.append(f"{line.name}: no BBC and naive score, {search['unavailable']}.")
+            reasons.append(f"{line.name}: no BBC and naive score, {search['unavailable'].replace('`', '')}.")
     note = (
-        "Nested: the result; chosen for each group without looking at it. BBC: the best configuration's score, corrected "
-        "for having been chosen by it. Naive: that score as it is, which is no result. Optimism: naive less nested."
+        "Nested: the result; chosen for each group without looking at it. BBC: the best configuration's score, "
+        "corrected for having been chosen by it. Naive: that score as it is, which is no result. Optimism: naive less "
+        "nested."
     )
     table = Table(named(board, "optimism"), f"Searches on {board.dataset}", columns, rows, note)
     return table, " ".join(reasons)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from orchestrator.report.paper import answer_charts, literature, score_charts, scores, search_charts, searched
 from orchestrator.report.paper.boards import Board
 from orchestrator.report.paper.documents import Prose, Table
-from orchestrator.report.paper.drawing import Picture
+from orchestrator.report.paper.drawing import Picture, style
 from orchestrator.report.paper.material import material
 from orchestrator.report.paper.scores import named
 
@@ -43,26 +43,28 @@ class Section:
 
 def sections(board: Board) -> list[Section]:
     """Everything that is told of a dataset."""
-    return [
-        _scores(board),
-        _differences(board),
-        _ranks(board),
-        _confusion(board),
-        _subjects(board),
-        _epochs(board),
-        _search(board),
-        _published(board),
-        _cost(board),
-        _data(board),
-    ]
+    told = (
+        _scores,
+        _differences,
+        _ranks,
+        _confusion,
+        _subjects,
+        _epochs,
+        _search,
+        _published,
+        _cost,
+        _data,
+    )
+    with style():
+        return [section(board) for section in told]
 
 
 def _scores(board: Board) -> Section:
     published = literature.on_this_dataset(board)
     told: list[Prose] = [
         [
-            "Dot: UF1. Line: 95 % interval if other subjects were drawn. Short strokes: the seeds. Band: 95 % of tables "
-            "of guesses by class frequency. Bold: not separable from the best."
+            "Dot: UF1. Line: 95 % interval if other subjects were drawn. Short strokes: the seeds. Band: 95 % of "
+            "tables of guesses by class frequency. Bold: not separable from the best."
             + (" Hollow diamond: a published figure, with the rule by which its epoch was chosen." if published else "")
         ]
     ]
@@ -81,16 +83,17 @@ def _differences(board: Board) -> Section:
     found = board.documents.at(board.pairs)
     told: list[Prose] = [
         [
-            "UF1 of the row less UF1 of the column, on the same subjects. Blue: the row is better; grey: worse. Bold: told "
-            f"apart by the swap test at {100 * found['level']:g} %, with Holm's correction over all "
+            "UF1 of the row less UF1 of the column, on the same subjects. Blue: the row is better; grey: worse. Bold: "
+            f"told apart by the swap test at {100 * found['level']:g} %, with Holm's correction over all "
             f"{found['family']} pairs."
         ]
     ]
-    told += [[f"{one['words']}."] for one in found["comparisons"] if one["model"] == board.best.name][:3]
+    words = {frozenset((one["model"], one["reference"])): one["words"] for one in found["comparisons"]}
+    told += [[f"{words[frozenset((board.best.name, line.name))]}."] for line in board.lines[1:4] if not line.baseline]
     if _disagree(board):
         told.append(
             [
-                "The bold names of the scores ask about pairs with the best model only, as `mer score` does, and are "
+                "The bold names of the scores ask about pairs with the best model only, as mer score does, and are "
                 "stricter: a model may be bold there whose difference from the best is told apart here."
             ]
         )
@@ -128,8 +131,8 @@ def _confusion(board: Board) -> Section:
 def _subjects(board: Board) -> Section:
     people = scores.people(board)
     told = [
-        "Share of each subject's clips that a model finds, over all seeds; the hardest subjects on top, by the mean over "
-        "models without baselines. The darker, the more are found."
+        "Share of each subject's clips that a model finds, over all seeds; the hardest subjects on top, by the mean "
+        "over models without baselines. The darker, the more are found."
     ]
     missed = scores.missed_table(board)
     said: list[Prose] = [told]
@@ -146,9 +149,9 @@ def _epochs(board: Board) -> Section:
     if not found:
         return Section(anchor, title, [["Every model kept one epoch only, so there is no curve."]])
     told = [
-        "UF1 on the held-out subjects after each kept epoch, a line per seed. Nothing is chosen here: the ring is the last "
-        "epoch, which was taken; strokes below are the epochs that searches chose without these subjects. To take the "
-        "highest point would be an oracle."
+        "UF1 on the held-out subjects after each kept epoch, a line per seed. Nothing is chosen here: the ring is the "
+        "last epoch, which was taken; strokes below are the epochs that searches chose without these subjects. To take "
+        "the highest point would be an oracle."
     ]
     said: list[Prose] = [told, *([[others]] if others else [])]
     return Section(anchor, title, said, [answer_charts.curves(board, found, named(board, "epochs"))])
@@ -158,14 +161,13 @@ def _search(board: Board) -> Section:
     found = searched.searches(board)
     anchor, title = named(board, "search"), "Search"
     if not found:
-        return Section(
-            anchor, title, [["No model was searched, so there is nothing to choose and no optimism to tell."]]
-        )
+        none = "No model was searched, so nothing was chosen, and there is no optimism."
+        return Section(anchor, title, [[none]])
     optimism, why_not = searched.optimism_table(board)
     told: list[Prose] = [
         [
-            "Each group of held-out subjects has a search of its own that sees no clip of it. Dots: configurations that "
-            "went through all divisions; hollow: stopped or failed; lines: the best so far of a group."
+            "Each group of held-out subjects has a search of its own that sees no clip of it. Dots: configurations "
+            "that went through all divisions; hollow: stopped or failed; lines: the best so far of a group."
         ]
     ]
     told += [[why_not]] if why_not else []

@@ -38,7 +38,8 @@ def write_report(opened: Sequence[tuple[str, Plan, Ledger]], to: Path) -> list[s
     Raises
     ------
     BadInput
-        If folds are missing, or results of one dataset are not of the same clips, classes, protocol and number of seeds.
+        If folds are missing, or results of one dataset are not of the same clips, classes, protocol and number of
+        seeds.
     """
     sources = read(opened)
     scored = score_documents(sources)
