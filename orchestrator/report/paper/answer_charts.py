@@ -9,7 +9,19 @@ from typing import Any
 from matplotlib.ticker import MaxNLocator
 
 from orchestrator.report.paper.boards import Board
-from orchestrator.report.paper.drawing import ACCENT, INK, MUTED, PAPER, WIDTH, Picture, Sheet, fill, fill_run, short
+from orchestrator.report.paper.drawing import (
+    ACCENT,
+    INK,
+    MUTED,
+    PAPER,
+    WIDTH,
+    Picture,
+    Sheet,
+    fill,
+    fill_run,
+    room,
+    short,
+)
 
 _PANELS = 3  # side by side
 
@@ -18,7 +30,7 @@ def confusion(board: Board, name: str) -> Picture:
     """A confusion matrix per model: shares of each true class, recall on the diagonal."""
     classes, lines = board.best.row["classes"], board.lines
     count, cell = len(classes), min(0.42, 1.2 / len(classes))
-    side, left, label = cell * count, 0.85, 0.5
+    side, left, label = cell * count, room([short(one, 12) for one in classes], 7), 0.5
     step_x, step_y = side + 0.45, side + label + 0.3
     columns = max(min(_PANELS, int((WIDTH - left) // step_x), len(lines)), 1)
     down = math.ceil(len(lines) / columns)
@@ -65,8 +77,9 @@ def subjects(board: Board, people: Sequence[Mapping[str, Any]], name: str) -> Pi
     lines = board.lines
     size, high = min(0.42, (WIDTH - 1.9) / len(lines)), 0.145 if len(people) <= 120 else 0.09
     font = 6.5 if len(people) <= 120 else 4.5
-    sheet = Sheet(1.3 + size * len(lines) + 0.75, 1.25 + high * len(people) + 0.1)
-    axes = sheet.grid(1.3, 1.25, size * len(lines), high * len(people), (len(people), len(lines)))
+    left, top = room([one["subject"] for one in people], font), 0.25 + 0.75 * room([line.name for line in lines], 7)
+    sheet = Sheet(left + size * len(lines) + 0.9, top + high * len(people) + 0.1)
+    axes = sheet.grid(left, top, size * len(lines), high * len(people), (len(people), len(lines)))
     fill_run(axes, [one["right"] for one in people])
     for column, line in enumerate(lines):
         axes.text(column + 0.5, -0.6, short(line.name, 18), ha="left", va="bottom", rotation=50,
@@ -108,8 +121,7 @@ def curves(board: Board, found: Sequence[Mapping[str, Any]], name: str) -> Pictu
             axes.tick_params(labelleft=False)
         else:
             axes.set_ylabel("UF1")
-        if number + columns >= len(found):
-            axes.set_xlabel("epoch")
+        axes.set_xlabel("epoch")
         for seed in one["seeds"]:
             axes.plot(seed["epochs"], seed["uf1"], color=ACCENT, linewidth=0.9, alpha=0.65)
         if one["used"] is None:

@@ -102,6 +102,7 @@ def shown(value: float, digits: int = 4, *, signed: bool = False) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\u202f")
     text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    text = text if float(text) else f"{0:.{digits}f}"  # what rounds to zero has no sign
     return text.replace("-", "−")
 
 

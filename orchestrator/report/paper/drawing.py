@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
@@ -23,7 +24,7 @@ _ON_THE_PAGE = {
     PAPER: "var(--paper)",
 }
 WIDTH = 6.0  # inches: what a text column of two thirds of a page takes
-_STYLE = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with the library, so that figures are the same on all machines
     "font.size": 8,
     "text.parse_math": False,  # names of models are no formulas
@@ -157,6 +158,11 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     for position, index in enumerate(order):
         found[index] = moved[position]
     return found
+
+
+def room(names: Sequence[str], points: float = 8) -> float:
+    """Inches that the longest of some names takes, with a gap beside it."""
+    return 0.25 + 0.0093 * points * max(len(short(name)) for name in names)
 
 
 def short(name: str, letters: int = 26) -> str:

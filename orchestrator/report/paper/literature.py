@@ -44,7 +44,7 @@ def published_table(board: Board) -> tuple[Table, str]:
             ours = board.documents.number(f"{line.at}/uf1")
             rows.append(Row([
                 Cell(line.name), Cell(one.dataset), Cell(one.rule), plain(one.uf1), ours, Cell(verdict),
-                Cell(f"{why} ({one.source})"),
+                Cell(f"{why}. Source: {one.source}"),
             ]))  # fmt: skip
     told = f"No published figure is known for {', '.join(without)}. " if without else ""
     told += f"Not registered here, so nothing is known of {', '.join(unknown)}." if unknown else ""

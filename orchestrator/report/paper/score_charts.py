@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
 from orchestrator.report.paper.boards import Board, Line
 from orchestrator.report.paper.documents import shown
 from orchestrator.report.paper.drawing import (
@@ -18,6 +20,7 @@ from orchestrator.report.paper.drawing import (
     Picture,
     Sheet,
     fill,
+    room,
     short,
     spread,
 )
@@ -41,7 +44,8 @@ def forest(board: Board, published: Mapping[str, Sequence[Mapping[str, Any]]], n
     rows = [0.0]
     for line in lines:
         rows.append(rows[-1] + _ROW + 0.17 * len(published.get(line.name, ())))
-    left, right, height = 1.75, 1.35, rows[-1]
+    beside = [*(line.name for line in lines), *("published, last and more" for one in published.values() if one)]
+    left, right, height = room(beside), 1.35, rows[-1]
     sheet = Sheet(WIDTH, height + 0.75)
     axes = sheet.axes(left, 0.25, WIDTH - left - right, height)
     axes.set_ylim(height, 0)
@@ -100,9 +104,10 @@ def differences(board: Board, name: str) -> Picture | None:
         return None
     pair = {(one["model"], one["reference"]): (one["difference"], one["p_holm"]) for one in found}
     pair |= {(b, a): (-value, p) for (a, b), (value, p) in pair.items()}
-    size = min(0.52, (WIDTH - 1.9) / len(lines))
-    sheet = Sheet(1.9 + size * len(lines) + 0.1, 0.3 + 0.34 * len(lines) + 0.1)
-    axes = sheet.grid(1.9, 0.3, size * len(lines), 0.34 * len(lines), (len(lines), len(lines)))
+    left = room([f"{line.name}  00" for line in lines])
+    size = min(0.52, (WIDTH - left) / len(lines))
+    sheet = Sheet(left + size * len(lines) + 0.1, 0.3 + 0.34 * len(lines) + 0.1)
+    axes = sheet.grid(left, 0.3, size * len(lines), 0.34 * len(lines), (len(lines), len(lines)))
     largest = max(abs(value) for value, _ in pair.values()) or 1
     level = board.documents.at(board.pairs)["level"]
     for row, line in enumerate(lines):
@@ -142,10 +147,11 @@ def ranks(board: Board, shares: Sequence[Sequence[float]], name: str) -> Picture
     lines = board.lines
     if len(lines) < 2:
         return None
-    size = min(0.46, (WIDTH - 1.9) / len(lines))
-    sheet = Sheet(1.9 + size * len(lines) + 0.1, 0.52 + 0.3 * len(lines) + 0.05)
-    axes = sheet.grid(1.9, 0.5, size * len(lines), 0.3 * len(lines), (len(lines), len(lines)))
-    axes.text(len(lines) / 2, -1.0, "rank in a draw of subjects (share of draws in %)", ha="center", va="bottom")
+    left = room([line.name for line in lines])
+    size = min(0.46, (WIDTH - left) / len(lines))
+    sheet = Sheet(left + max(size * len(lines) + 0.1, 1.6), 0.52 + 0.3 * len(lines) + 0.05)
+    axes = sheet.grid(left, 0.5, size * len(lines), 0.3 * len(lines), (len(lines), len(lines)))
+    axes.text(0, -1.0, "rank (share of draws in %)", ha="left", va="bottom")
     for row, line in enumerate(lines):
         axes.text(-0.15, row + 0.5, short(line.name), ha="right", va="center")
         axes.text(row + 0.5, -0.12, str(row + 1), ha="center", va="bottom", color=MUTED)
@@ -177,6 +183,9 @@ def cost(board: Board, points: Sequence[Mapping[str, Any]], name: str) -> Pictur
     for number, (key, title) in enumerate((("params", "parameters (number)"), ("flops", "FLOPs per clip (number)"))):
         axes = sheet.axes(left + number * (panel + gap), 0.15, panel, 2.2)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(numticks=6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _rounded(value)))
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(title)
         axes.set_ylim(low, high)
         if not number:
@@ -199,6 +208,14 @@ def cost(board: Board, points: Sequence[Mapping[str, Any]], name: str) -> Pictur
         f"{p['model']} {p['params']:,} parameters, {p['flops']:,} FLOPs, UF1 {p['uf1']:.4f}" for p in points
     )
     return sheet.picture(name, f"UF1 against cost on {board.dataset}", f"{told}.")
+
+
+def _rounded(value: float) -> str:
+    """A power of ten as people say it: ``10k``, ``1M``."""
+    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:g}{letter}"
+    return f"{value:g}"
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -80,16 +80,18 @@ def parallel(
         marks = _marks(space[key]) if key in space else [(0.0, f"{low:.3f}"), (1.0, f"{high:.3f}")]
         for at, text in marks:
             inside = 0 < at < 1
-            place = (position + 0.03, at) if inside else (position, 1.03 if at else -0.03)
-            axes.text(*place, text, ha="left" if inside else "center", fontsize=6.5, color=MUTED,
+            x, y = (position + 0.03, at) if inside else (position, 1.03 if at else -0.03)
+            axes.text(x, y, text, ha="left" if inside else "center", fontsize=6.5, color=MUTED,
                       va="center" if inside else "bottom" if at else "top")  # fmt: skip
     for one, chosen in sorted(tried, key=lambda pair: (pair[1], pair[0]["inner_uf1"])):
-        heights = [_place(space[key], one["params"].get(key)) for key in names]
-        if None in heights:
+        places = [_place(space[key], one["params"].get(key)) for key in names]
+        heights = [place for place in places if place is not None]
+        if len(heights) < len(places):
             continue
         heights.append((one["inner_uf1"] - low) / (high - low))
-        style = {"color": ACCENT, "linewidth": 1.3, "alpha": 0.9} if chosen else {"color": MUTED, "linewidth": 0.6,
-                                                                                  "alpha": 0.45}  # fmt: skip
+        style: Any = {"color": MUTED, "linewidth": 0.6, "alpha": 0.45}
+        if chosen:
+            style = {"color": ACCENT, "linewidth": 1.3, "alpha": 0.9}
         axes.plot(range(len(heights)), heights, clip_on=False, **style)
     return sheet.picture(
         name,

@@ -132,7 +132,7 @@ def _subjects(board: Board) -> Section:
     people = scores.people(board)
     told = [
         "Share of each subject's clips that a model finds, over all seeds; the hardest subjects on top, by the mean "
-        "over models without baselines. The darker, the more are found."
+        "over models without baselines. The stronger the colour, the more are found."
     ]
     missed = scores.missed_table(board)
     said: list[Prose] = [told]
