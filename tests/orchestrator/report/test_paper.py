@@ -87,7 +87,7 @@ def numbers(tree: Any) -> list[tuple[str, list[float], str]]:
 def test_every_number_of_the_page_is_that_of_mer_score(made: dict[str, Any]) -> None:
     found = numbers(page(made["report"]))
     of_score = [one for one in found if one[0].startswith("score/0/")]
-    assert len(of_score) > 300
+    assert len(of_score) > 150
     for path, values, text in of_score:
         said = at(made["score"], path.removeprefix("score/0/"))
         assert values == pytest.approx(np.atleast_1d(said).tolist(), rel=0, abs=1e-12), path
@@ -217,23 +217,19 @@ def test_ranks_are_shared_by_equals_and_sum_to_one() -> None:
     assert shares.tolist() == [[0, 0, 1], [1, 0, 0], [1, 0, 0]]
 
 
-@pytest.mark.parametrize(
-    ("dataset", "rule", "verdict"),
-    [
+def test_what_can_be_compared_with_a_published_figure(made: dict[str, Any]) -> None:
+    out = Path(made["outs"][0])
+    sources = read([("a", Plan.load(out / "plan.json"), Ledger(out / "ledger"))])
+    line = boards(sources, score_documents(sources), [[]])[0].best
+    assert line.cell.cell.configuration == "epochs=3"
+    for dataset, rule, verdict in (
         ("megc2019", "last", "no"),
         ("blobs", "oracle-subject", "no"),
         ("blobs", "oracle-epoch, mean of folds", "no"),
         ("blobs", "not stated", "with care"),
         ("blobs", "last", "with care"),
-    ],
-)
-def test_what_can_be_compared_with_a_published_figure(
-    made: dict[str, Any], dataset: str, rule: str, verdict: str
-) -> None:
-    out = Path(made["outs"][0])
-    sources = read([("a", Plan.load(out / "plan.json"), Ledger(out / "ledger"))])
-    line = boards(sources, score_documents(sources), [[]])[0].best
-    assert comparable(line, Published(dataset, 0.7, 0.7, rule, "paper"))[0] == verdict
+    ):
+        assert comparable(line, Published(dataset, 0.7, 0.7, rule, "paper"))[0] == verdict, rule
 
 
 def test_literature_is_whole() -> None:
