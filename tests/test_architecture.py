@@ -138,10 +138,11 @@ def test_the_top_of_the_house_is_seen_at_a_glance() -> None:
 
 
 def test_help_and_data_commands_do_not_wait_for_the_big_libraries() -> None:
-    """`mer --help` imports neither torch, Ray nor MLflow: each of them takes a second or more."""
+    """`mer --help` imports neither torch, Ray, MLflow nor matplotlib: each of them takes a second or more."""
     code = (
         "import sys\nfrom orchestrator.cli.commands import mer\nimport mer_data.formats\n"
-        "print([name for name in ('torch', 'ray', 'mlflow', 'pandas', 'sklearn') if name in sys.modules])"
+        "big = 'torch', 'ray', 'mlflow', 'pandas', 'sklearn', 'matplotlib', 'jinja2'\n"
+        "print([name for name in big if name in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)

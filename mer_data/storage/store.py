@@ -276,8 +276,8 @@ class DatasetWriter:
         """Write the clip table; `notes` are the importer's remarks, kept with the dataset as its edition is."""
         write_table(self._folder / "clips.arrow", to_table(clips))
         root = str(frame_root.resolve()) if frame_root else None
-        info = {"name": self._name, "format": format_, "frame_root": root, "notes": list(notes)}
-        info |= {"edition": asdict(edition) if edition else None}
+        info: dict[str, Any] = {"name": self._name, "format": format_, "frame_root": root, "notes": list(notes)}
+        info["edition"] = asdict(edition) if edition else None
         write_json(self._folder / "dataset.json", info)
 
     def feature(

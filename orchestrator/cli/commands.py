@@ -16,7 +16,7 @@ from mer_models.plugins import BrokenModelFile
 from orchestrator.cli.capsules import capsule, claim, merge, verify
 from orchestrator.cli.data import data, store_option
 from orchestrator.cli.printing import form_option, json_option, print_csv, print_json
-from orchestrator.cli.results import compare, exit_status, models_option, power, score, status, track
+from orchestrator.cli.results import compare, exit_status, models_option, power, report, score, status, track
 from orchestrator.console import Console
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ def _finished(document: dict[str, Any], as_json: bool) -> int:
     return 1 if document["weights"]["missing"] else exit_status(document["status"])
 
 
-for _command in (data, status, score, compare, power, track, capsule, verify, merge, claim):
+for _command in (data, status, score, compare, report, power, track, capsule, verify, merge, claim):
     mer.add_command(_command)
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Commands that read output folders and capsules: `mer status`, `mer score`, `mer compare`, `mer track`."""
+"""Commands that read output folders and capsules: `mer status`, `score`, `compare`, `report`, `power`, `track`."""
 
 from __future__ import annotations
 
@@ -145,6 +145,37 @@ def power(experiment: str, changes: tuple[str, ...], against: str | None, form: 
         print_csv(document["datasets"])
     else:
         smallest.print_power(document, Console())
+
+
+@click.command()
+@click.argument("outs", metavar="OUT...", nargs=-1, required=True)
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="Where to. [default: report in the first OUT, or beside a capsule]",
+)
+@models_option
+def report(outs: tuple[str, ...], to: str | None, model_files: tuple[str, ...]) -> None:
+    """A report for reading and for a paper, on one or several output folders.
+
+    A page that needs nothing beside it (report.html), figures as PDF, tables as LaTeX and CSV, a methods paragraph with
+    BibTeX, and a checklist. The same results give the same bytes.
+    """
+    from pathlib import Path
+
+    from orchestrator.experiment import user_models
+    from orchestrator.report.paper.write import write_report
+
+    user_models.load(model_files)
+    opened = [(out, *_open(out)) for out in outs]
+    first = opened[0][3]
+    beside = Path(outs[0]).with_suffix("").with_name(f"{Path(outs[0]).stem}-report")
+    folder = Path(to) if to else (first.folder / "report" if first else beside)
+    files = write_report([(out, plan, ledger) for out, plan, ledger, _ in opened], folder)
+    if first and not to:
+        first.send()
+    click.echo(f"{folder / files[0]}, {len(files) - 1} figures and tables beside it")
 
 
 @click.group()

@@ -60,7 +60,11 @@ def compare(results: Sequence[Results], reference: str | None, metric: str) -> d
         to compare with.
     """
     by_dataset = named_entries(results)
-    raise_all(problem for dataset, entries in by_dataset.items() for problem in _unlike(dataset, entries))
+    raise_all(
+        problem
+        for dataset, entries in by_dataset.items()
+        for problem in [*_alone(dataset, entries), *unlike(dataset, entries)]
+    )
     named = reference or next(iter(results[0].plan.recipes))
     chosen = {dataset: _reference(dataset, entries, named) for dataset, entries in by_dataset.items()}
     pairs = [
@@ -69,14 +73,25 @@ def compare(results: Sequence[Results], reference: str | None, metric: str) -> d
         for entry in entries
         if entry is not chosen[dataset]
     ]
+    return {"metric": metric, "reference": named, **_measured(pairs, metric)}
+
+
+def compare_all(dataset: str, entries: Sequence[Entry], metric: str) -> dict[str, Any]:
+    """Every two models of a dataset against each other, the earlier one as the reference.
+
+    The document is that of :func:`compare` without a common reference; the family are all pairs.
+    """
+    pairs = [(dataset, entry, against) for index, entry in enumerate(entries) for against in entries[:index]]
+    return {"metric": metric, "reference": None, **_measured(pairs, metric)}
+
+
+def _measured(pairs: Sequence[tuple[str, Entry, Entry]], metric: str) -> dict[str, Any]:
     found = [
         difference(entry.counts, against.counts, next(iter(scopes(entry.cell).values())).strata, METRICS[metric])
         for _, entry, against in pairs
     ]
     adjusted = holm([one.p for one in found], len(found))
     return {
-        "metric": metric,
-        "reference": named,
         "family": len(found),
         "level": LEVEL,
         "comparisons": [
@@ -103,13 +118,16 @@ def named_entries(results: Sequence[Results]) -> dict[str, list[Entry]]:
     return found
 
 
-def _unlike(dataset: str, entries: Sequence[Entry]) -> list[Problem]:
+def _alone(dataset: str, entries: Sequence[Entry]) -> list[Problem]:
+    if len(entries) > 1:
+        return []
+    what = f"has the results of one model only, {entries[0].name}"
+    return [Problem(f"dataset {dataset}", what, "give a folder with more models, or several folders")]
+
+
+def unlike(dataset: str, entries: Sequence[Entry]) -> list[Problem]:
     """What keeps the models of a dataset from being compared."""
-    first, where = entries[0], f"dataset {dataset}"
-    if len(entries) == 1:
-        what = f"has the results of one model only, {first.name}"
-        return [Problem(where, what, "give a folder with more models, or several folders")]
-    problems = []
+    first, where, problems = entries[0], f"dataset {dataset}", []
     for entry in entries[1:]:
         for what, mine, others in (
             ("protocols", entry.cell.protocol, first.cell.protocol),

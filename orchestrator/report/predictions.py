@@ -67,6 +67,11 @@ class CellPredictions:
     log_probabilities
         Logarithms of the probabilities of the classes after the last kept epoch, float64 ``[clips, classes]`` per seed;
         None if the model's scores are no probabilities.
+    epochs
+        The epochs that any fold kept, ascending, per seed.
+    by_epoch
+        Confusion matrices after each of them, int64 ``[epochs, runs, true, predicted]`` per seed. A fold that did not
+        keep an epoch answers as after the last one that it had kept until then.
     several_epochs
         Whether any fold kept more than one epoch: else an oracle has nothing to choose from.
     training_seconds
@@ -91,6 +96,8 @@ class CellPredictions:
     true: tuple[Indices, ...]
     predicted: Mapping[str, tuple[Indices, ...]]
     log_probabilities: tuple[metrics.Floats, ...] | None
+    epochs: tuple[tuple[int, ...], ...]
+    by_epoch: tuple[metrics.Counts, ...]
     several_epochs: bool
     training_seconds: float
     machines: Mapping[Machine, int]
@@ -199,7 +206,8 @@ class _FoundCell:
         """Read the results and apply the rules."""
         planned, runs = plan.datasets[self.cell.dataset], self.runs(plan.protocol)
         done = [job for job in self.done if runs == ("all",) or job.held_out in runs]
-        clip_ids, held_out, true, run, believed = [], [], [], [], []
+        clip_ids, held_out, true, run, believed, kept = [], [], [], [], [], []
+        by_epoch: list[metrics.Counts] = []
         predicted: defaultdict[str, list[Indices]] = defaultdict(list)
         machines: Counter[Machine] = Counter()
         searched = self.search.read(plan, ledger) if self.search else None
@@ -207,7 +215,8 @@ class _FoundCell:
         for seed in sorted({job.seed for job in done}):
             jobs = [job for job in done if job.seed == seed]
             results = [ledger.read(job.id) for job in jobs]
-            candidates = _candidates(results, planned.cohort)
+            kept.append(tuple(sorted({epoch for result in results for epoch in result.epochs})))
+            candidates = _candidates(results, kept[-1], planned.cohort)
             lengths = [len(result.clip_ids) for result in results]
             seconds += sum(result.seconds for result in results)
             machines.update((result.device, tuple(sorted(result.environment.items()))) for result in results)
@@ -216,6 +225,7 @@ class _FoundCell:
             held_out.append(tuple(np.repeat([job.held_out for job in jobs], lengths).tolist()))
             true.append(candidates.true)
             run.append(np.repeat([0 if runs == ("all",) else runs.index(job.held_out) for job in jobs], lengths))
+            by_epoch.append(_by_epoch(candidates, run[-1], len(runs)))
             believed.append(log_softmax(np.concatenate([result.logits[-1] for result in results])))
             for name, rule in RULES.items():
                 if rule.oracle or name == plan.rule:
@@ -235,6 +245,8 @@ class _FoundCell:
             true=tuple(true),
             predicted={name: tuple(seeds) for name, seeds in predicted.items()},
             log_probabilities=tuple(believed) if self.cell.model in plan.networks else None,
+            epochs=tuple(kept),
+            by_epoch=tuple(by_epoch),
             several_epochs=several_epochs,
             training_seconds=seconds,
             machines=machines,
@@ -242,14 +254,13 @@ class _FoundCell:
         )
 
 
-def _candidates(results: Sequence[FoldResult], cohort: Cohort) -> Predictions:
-    """The answers of all folds after each epoch that any of them kept.
+def _candidates(results: Sequence[FoldResult], epochs: Sequence[int], cohort: Cohort) -> Predictions:
+    """The answers of all folds after each of the epochs that any of them kept.
 
     Folds of a searched model train for different numbers of epochs. One that did not keep an epoch, or had ended by
     then, is there with the last one it had kept until then (with its first one before that). So the last candidate is
     the last epoch of every fold.
     """
-    epochs = sorted({epoch for result in results for epoch in result.epochs})
     answers = []
     for result in results:
         kept = np.searchsorted(result.epochs, epochs, side="right") - 1
@@ -261,6 +272,14 @@ def _candidates(results: Sequence[FoldResult], cohort: Cohort) -> Predictions:
         fold=np.repeat(np.arange(len(results)), [len(result.clip_ids) for result in results]),
         classes=len(cohort.classes),
     )
+
+
+def _by_epoch(candidates: Predictions, run: Indices, runs: int) -> metrics.Counts:
+    """Confusion matrices ``[epochs, runs, true, predicted]`` of all candidates."""
+    epochs, classes = len(candidates.predicted), candidates.classes
+    row = (np.arange(epochs)[:, None] * runs + run) * classes + candidates.true
+    flat = np.bincount((row * classes + candidates.predicted).ravel(), minlength=epochs * runs * classes**2)
+    return flat.reshape(epochs, runs, classes, classes).astype(np.int64)
 
 
 def _listed_cells(plan: Plan, ledger: Ledger) -> list[_FoundCell]:

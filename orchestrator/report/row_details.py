@@ -104,6 +104,14 @@ def calibration(cell: CellPredictions, scope: Scope) -> dict[str, float] | None:
 
 def above_chance(cell: CellPredictions, scope: Scope, per_subject: Counts) -> float:
     """The share of 2,000 tables of guesses by the training clips' class frequencies that reach the row's UF1."""
+    return share_above(float(metrics.uf1(per_subject.sum(2)).mean()), _guesses(cell, scope))
+
+
+def chance_interval(cell: CellPredictions, scope: Scope) -> list[float]:
+    """Between which scores 95 % of these tables lie."""
+    return [float(end) for end in np.quantile(_guesses(cell, scope), [0.025, 0.975])]
+
+
+def _guesses(cell: CellPredictions, scope: Scope) -> Floats:
     tested, trained = cell.tested[scope.runs][:, scope.subjects], cell.trained[scope.runs][:, scope.subjects]
-    priors = trained / np.maximum(trained.sum(-1, keepdims=True), 1)
-    return share_above(float(metrics.uf1(per_subject.sum(2)).mean()), guessed_uf1(tested, priors))
+    return guessed_uf1(tested, trained / np.maximum(trained.sum(-1, keepdims=True), 1))

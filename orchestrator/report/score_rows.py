@@ -110,6 +110,7 @@ def _row(cell: CellPredictions, rule: str, name: str, scope: Scope, counts: metr
         "uf1_interval": ends[0],
         "uar_interval": ends[1],
         "above_chance": row_details.above_chance(cell, scope, per_subject) if honest else None,
+        "chance_interval": row_details.chance_interval(cell, scope),
         # A subject is a fold only where one subject is held out.
         "uf1_fold_mean": float(np.mean([metrics.fold_mean_uf1(s) for s in drawn])) if loso else None,
         "uar_fold_mean": float(np.mean([metrics.fold_mean_uar(s) for s in drawn])) if loso else None,

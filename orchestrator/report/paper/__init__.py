@@ -1,0 +1,1 @@
+"""What goes into a paper: a report as one page, with its figures and tables as files."""
