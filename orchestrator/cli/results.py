@@ -149,12 +149,7 @@ def power(experiment: str, changes: tuple[str, ...], against: str | None, form: 
 
 @click.command()
 @click.argument("outs", metavar="OUT...", nargs=-1, required=True)
-@click.option(
-    "--to",
-    type=click.Path(file_okay=False),
-    metavar="DIR",
-    help="Where to. [default: report in the first OUT, or beside a capsule]",
-)
+@click.option("--to", type=click.Path(file_okay=False), metavar="DIR", help="Where to. [default: report, in or by OUT]")
 @models_option
 def report(outs: tuple[str, ...], to: str | None, model_files: tuple[str, ...]) -> None:
     """A report for reading and for a paper, on one or several output folders.
