@@ -126,23 +126,21 @@ def print_scores(document: Mapping[str, Any], console: Console) -> None:
 def print_comparison(document: Mapping[str, Any], console: Console) -> None:
     """The tables of ``mer compare``, one per dataset, and each comparison in words."""
     metric = document["metric"].upper()
-    header = ("model", metric, "difference", "95 %", "p", "SE people", "SE seeds")
+    header = ("model", metric, "difference", "95 %", "p")
     for dataset, rows in _by_dataset(document["comparisons"]).items():
         cells = []
         for row in rows:
-            ends, errors = row["interval"], (row["subject_error"], row["seed_error"])
+            ends = row["interval"]
             between = "-" if ends is None else f"{ends[0]:+.3f}, {ends[1]:+.3f}"
-            told = ("-" if error is None else f"{error:.4f}" for error in errors)
             gap = (f"{row['difference']:+.4f}", between, f"{row['p_holm']:.4f}")
-            cells.append((row["model"], f"{row['score']:.4f}", *gap, *told))
+            cells.append((row["model"], f"{row['score']:.4f}", *gap))
         first = rows[0]
         console.table(f"{dataset}: against {first['reference']}, {first['reference_score']:.4f}", header, cells)
         for row in rows:
             console.note(row["words"])
     console.note(
-        "p: how often swapping all answers of people between both models gives as large a difference,\n"
-        f"corrected for the {document['family']} comparisons made here (Holm). SE: standard errors of the difference,\n"
-        "if other people were drawn, and if other seeds were.",
+        "p: how often swapping all answers of people between both models gives as large a difference, corrected for the "
+        f"{document['family']} comparisons made here (Holm). Standard errors by people and by seeds: --csv.",
         dim=True,
     )
 
