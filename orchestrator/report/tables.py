@@ -139,8 +139,8 @@ def print_comparison(document: Mapping[str, Any], console: Console) -> None:
         for row in rows:
             console.note(row["words"])
     console.note(
-        "p: how often swapping all answers of people between both models gives as large a difference, corrected for the "
-        f"{document['family']} comparisons made here (Holm). Standard errors by people and by seeds: --csv.",
+        "p: how often swapping all answers of people between both models gives as large a difference, corrected for "
+        f"the {document['family']} comparisons made here (Holm). Standard errors by people and by seeds: --csv.",
         dim=True,
     )
 
