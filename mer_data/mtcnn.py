@@ -81,7 +81,7 @@ def _propose(image: npt.NDArray[np.uint8]) -> Array:
     scale = _WINDOW / _SMALLEST_FACE
     found = [np.empty((0, 5), np.float32)]
     while min(height, width) * scale >= _WINDOW:
-        small = _resample(image, int(height * scale + 1), int(width * scale + 1))
+        small = resample(image, int(height * scale + 1), int(width * scale + 1))
         moves, scores = _windows(_centred(small), _weights("pnet"))
         rows, columns = np.nonzero(scores > _SURE_ENOUGH[0])
         corner = np.stack([columns, rows], axis=1) * _STRIDE
@@ -89,12 +89,12 @@ def _propose(image: npt.NDArray[np.uint8]) -> Array:
         extent = np.tile(box[:, 2:] - box[:, :2], 2)
         score = scores[rows, columns, None]
         # Copies of one face are dropped by the plain windows first, as the published code does.
-        kept = _distinct(np.concatenate([box, score], axis=1), 0.5)
+        kept = distinct(np.concatenate([box, score], axis=1), 0.5)
         moved = box + moves[rows, columns] * extent
         found.append(np.concatenate([moved, score], axis=1)[kept].astype(np.float32))
         scale *= _STEP
     boxes = np.concatenate(found)
-    return _squared(boxes[_distinct(boxes, _ALIKE)])
+    return _squared(boxes[distinct(boxes, _ALIKE)])
 
 
 def _refine(image: npt.NDArray[np.uint8], boxes: Array, net: str, side: int) -> tuple[Array, Array]:
@@ -113,14 +113,14 @@ def _refine(image: npt.NDArray[np.uint8], boxes: Array, net: str, side: int) -> 
         points = marks[0][sure].reshape(-1, 2, 5).transpose(0, 2, 1) * extent[:, None] + corner[:, None] - 1
     moved = boxes[:, :4] + moves * np.tile(extent, 2)
     boxes = np.concatenate([moved, scores[:, None]], axis=1)
-    kept = _distinct(boxes, _ALIKE, of_the_smaller=last)
+    kept = distinct(boxes, _ALIKE, of_the_smaller=last)
     return (boxes if last else _squared(boxes))[kept], points[kept]
 
 
 def _windows(image: Array, weights: Sequence[Array]) -> tuple[Array, Array]:
     """Apply the first network to a picture ``[H, W, 3]``: moves ``[h, w, 4]`` and scores ``[h, w]`` of each window."""
-    maps = _pool(_layer(image[None], weights[:3]), 2)
-    maps = _layer(_layer(maps, weights[3:6]), weights[6:9])
+    maps = pool(convolve(image[None], weights[:3]), 2)
+    maps = convolve(convolve(maps, weights[3:6]), weights[6:9])
     moves, logits = (maps @ weights[at][0, 0] + weights[at + 1] for at in (9, 11))
     return moves[0], _softmax(logits[0])
 
@@ -129,18 +129,18 @@ def _features(patches: Array, weights: Sequence[Array]) -> list[Array]:
     """Apply the second or third network to patches ``[N, S, S, 3]``: all its outputs, ``[N, ...]`` each."""
     maps, layers = patches, [weights[at : at + 3] for at in range(0, len(weights), 3) if weights[at].ndim == 4]
     for index, layer in enumerate(layers):
-        maps = _layer(maps, layer)
+        maps = convolve(maps, layer)
         if index < 2:
-            maps = _pool(maps, 3)
+            maps = pool(maps, 3)
         elif index == 2 and len(layers) == 4:
-            maps = _pool(maps, 2)
+            maps = pool(maps, 2)
     flat = maps.transpose(0, 2, 1, 3).reshape(len(maps), -1)  # the weights count columns before rows
     dense, bias, slope, *heads = weights[3 * len(layers) :]
     hidden = _prelu(flat @ dense + bias, slope)
     return [hidden @ heads[at] + heads[at + 1] for at in range(0, len(heads), 2)]
 
 
-def _layer(maps: Array, weights: Sequence[Array]) -> Array:
+def convolve(maps: Array, weights: Sequence[Array]) -> Array:
     """Convolve ``[N, H, W, C]`` without a border, and apply the PReLU."""
     kernel, bias, slope = weights
     windows = sliding_window_view(maps, kernel.shape[:2], axis=(1, 2))  # [N, h, w, C, rows, columns]
@@ -151,7 +151,7 @@ def _prelu(values: Array, slope: Array) -> Array:
     return np.maximum(values, 0) + slope * np.minimum(values, 0)
 
 
-def _pool(maps: Array, side: int) -> Array:
+def pool(maps: Array, side: int) -> Array:
     """Maximum of windows, two pixels apart; windows that reach over the border count."""
     rows, columns = (-(size - side) % 2 for size in maps.shape[1:3])
     padded = np.pad(maps, ((0, 0), (0, rows), (0, columns), (0, 0)), constant_values=-np.inf)
@@ -169,7 +169,7 @@ def _centred(image: Array) -> Array:
     return ((image - 127.5) / 128).astype(np.float32)
 
 
-def _resample(image: npt.NDArray[np.uint8], height: int, width: int) -> Array:
+def resample(image: npt.NDArray[np.uint8], height: int, width: int) -> Array:
     """Average the pixels that each new pixel touches, without weights for those at its border."""
     maps = image.astype(np.float64)
     for axis, size in ((0, height), (1, width)):
@@ -190,7 +190,7 @@ def _patches(image: npt.NDArray[np.uint8], boxes: Array, side: int) -> Array:
         part = image[max(top, 1) - 1 : min(bottom, height), max(left, 1) - 1 : min(right, width)]
         # A box that misses the picture is no face; black is what the networks are sure about.
         part = part if part.size else np.zeros((1, 1, 3), np.uint8)
-        patches.append(_centred(_resample(part, side, side)))
+        patches.append(_centred(resample(part, side, side)))
     return np.stack(patches) if patches else np.empty((0, side, side, 3), np.float32)
 
 
@@ -201,7 +201,7 @@ def _squared(boxes: Array) -> Array:
     return np.concatenate([centre - half, centre + half, boxes[:, 4:]], axis=1)
 
 
-def _distinct(boxes: Array, threshold: float, *, of_the_smaller: bool = False) -> npt.NDArray[np.intp]:
+def distinct(boxes: Array, threshold: float, *, of_the_smaller: bool = False) -> npt.NDArray[np.intp]:
     """Non-maximum suppression: the best box of each group that overlaps by more than a threshold, best first.
 
     The overlap is a share of the union, or of the smaller box.

@@ -15,7 +15,7 @@ from mer_data.problems import BadInput
 from mer_models.plugins import BrokenModelFile
 from orchestrator.cli.data import data, store_option
 from orchestrator.cli.printing import form_option, json_option, print_csv, print_json
-from orchestrator.cli.results import compare, exit_status, models_option, report, score, status, track
+from orchestrator.cli.results import compare, exit_status, models_option, power, report, score, status, track
 from orchestrator.console import Console
 
 if TYPE_CHECKING:
@@ -206,8 +206,8 @@ def predict(
     named.
     """
     from mer_data.storage.store import Store
-    from orchestrator import predict as prediction
     from orchestrator.experiment import user_models
+    from orchestrator.output import predict as prediction
 
     user_models.load(model_files)
     console = Console(json=form is not None)
@@ -257,7 +257,7 @@ def _finished(document: dict[str, Any], as_json: bool) -> int:
     return 1 if document["weights"]["missing"] else exit_status(document["status"])
 
 
-for _command in (data, status, score, compare, report, track):
+for _command in (data, status, score, compare, power, report, track):
     mer.add_command(_command)
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def models_lines(document: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "model": row["model"],
             "params": row["params"],
-            "input": "; ".join(f"{one['feature']}: {', '.join(one['channels'])}" for one in row["inputs"]),
+            "input": "; ".join(f"{taken['feature']}: {', '.join(taken['channels'])}" for taken in row["inputs"]),
             "published": "; ".join(
                 f"{p['dataset']} {p['uf1']:.4f} / {p['uar']:.4f} ({p['rule']})" for p in row["published"]
             ),

@@ -116,6 +116,37 @@ def compare(outs: tuple[str, ...], reference: str | None, metric: str, form: str
 
 
 @click.command()
+@click.argument("experiment")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a value of the experiment file.")
+@click.option("--against", metavar="OUT", help="Measure errors on these results instead of assuming them.")
+@form_option
+def power(experiment: str, changes: tuple[str, ...], against: str | None, form: str | None) -> None:
+    """The smallest difference that an experiment can show, before anything is trained.
+
+    It follows from the subjects and clips of its datasets, and from how much trainings of one model differ.
+    """
+    from mer_data.storage.store import Store
+    from orchestrator.experiment import config
+    from orchestrator.experiment.resolve import resolve
+    from orchestrator.report import comparison
+    from orchestrator.report import power as smallest
+    from orchestrator.report.predictions import score_cells
+
+    loaded = config.load(experiment, changes)
+    results = None
+    if against is not None:
+        plan, ledger, _ = _open(against)
+        results = comparison.Results(against, plan, score_cells(plan, ledger, partial=True))
+    document = smallest.power(resolve(loaded, Store(loaded.store)), results)
+    if form == "json":
+        print_json(document)
+    elif form == "csv":
+        print_csv(document["datasets"])
+    else:
+        smallest.print_power(document, Console())
+
+
+@click.command()
 @click.argument("outs", metavar="OUT...", nargs=-1, required=True)
 @click.option(
     "--to", type=click.Path(file_okay=False), metavar="DIR", help="Where to. [default: report in the first OUT]"

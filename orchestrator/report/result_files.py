@@ -37,8 +37,8 @@ def write(plan: Plan, out: Path, scored: Sequence[CellPredictions], document: Ma
     texts = {
         "leaderboard.csv": csv_text(_board_lines(scored, document)),
         "leaderboard.md": _board_text(scored, document),
-        "predictions.csv": csv_text(_prediction_lines(plan, scored)),
-        "per_subject.csv": csv_text(_subject_lines(plan, scored)),
+        "predictions.csv": csv_text(prediction_lines(plan, scored)),
+        "per_subject.csv": csv_text(subject_lines(plan, scored)),
         "per_class.csv": csv_text(class_lines(document)),
         "environment.json": json.dumps(_environment(scored), indent=1) + "\n",
     }
@@ -98,7 +98,7 @@ def _board_text(scored: Sequence[CellPredictions], document: Mapping[str, Any]) 
     return "\n\n".join(parts) + "\n"
 
 
-def _prediction_lines(plan: Plan, scored: Sequence[CellPredictions]) -> Iterator[Line]:
+def prediction_lines(plan: Plan, scored: Sequence[CellPredictions]) -> Iterator[Line]:
     """A line per clip, seed and cell: what the headline's rule answered. Probabilities are of the last kept epoch."""
     columns = list(dict.fromkeys(name for cell in scored for name in cell.cohort.classes))
     for cell in scored:
@@ -123,7 +123,7 @@ def _prediction_lines(plan: Plan, scored: Sequence[CellPredictions]) -> Iterator
                 }
 
 
-def _subject_lines(plan: Plan, scored: Sequence[CellPredictions]) -> Iterator[Line]:
+def subject_lines(plan: Plan, scored: Sequence[CellPredictions]) -> Iterator[Line]:
     """A line per subject, run, seed and cell: counts only, since a subject lacks classes."""
     for cell in scored:
         counts = cell.per_subject(plan.rule)

@@ -9,6 +9,7 @@ from orchestrator.console import Console
 from orchestrator.report.score_rows import FEW_SEEDS, HEADLINES
 
 FEW_SUBJECTS = 10
+_BASELINES = ("majority", "chance")
 _CHOSEN = {"last": "last epoch", "inner": "chosen on inner subjects"}
 _HELD_OUT = {
     "loso": "{} subjects held out in turn, {}, pooled",
@@ -29,8 +30,8 @@ def print_leaderboard(lines: Sequence[Row], console: Console) -> None:
         _print_absent_classes(rows, console)
     _print_captions(lines, console)
     console.note(
-        "subject, epoch: ORACLES, not results: the UF1 that choosing the best epoch on\n"
-        "the test subjects (per subject; one for all) would have shown.",
+        "subject, epoch: ORACLES, not results: the UF1 that choosing the best epoch on the test subjects (per subject; "
+        "one for all) would have shown.",
         dim=True,
     )
 
@@ -47,7 +48,7 @@ def _print_captions(rows: Sequence[Row], console: Console) -> None:
         told.append("1 seed: the spread between trainings is unknown.")
     if any(1 < count < FEW_SEEDS for count in seeds):
         told.append("(a-b): the lowest and the highest of the seeds.")
-    if not all(row["searched"] for row in rows):
+    if not all(row["searched"] or row["model"] in _BASELINES for row in rows):
         told.append("Recipes as published or as given; their authors may have chosen them on these very subjects.")
     console.note("\n".join(told), dim=True)
 
@@ -80,7 +81,9 @@ def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
 
 def _print_searches(rows: Sequence[Row], console: Console) -> None:
     """What the searches tried, and their three scores side by side."""
-    tried = [row for row in rows if row["search"]["configurations"]["proposed"] > 1]
+    tried = [
+        row for row in rows if row["search"]["configurations"]["proposed"] > row["search"]["groups"] * row["seeds"]
+    ]
     if not tried:
         return
     header = ("search", "nested", "95 %", "BBC", "95 %", "naive", "95 %")
@@ -99,8 +102,8 @@ def _print_searches(rows: Sequence[Row], console: Console) -> None:
     for why_not in dict.fromkeys(row["search"]["unavailable"] for row in tried if row["search"]["unavailable"]):
         console.note(f"no BBC, naive: {why_not}.")
     console.note(
-        "nested: chosen for each group of subjects without looking at any of them, then trained on\n"
-        "everybody but one, for as many epochs as were best with fewer people; the result.\n"
+        "nested: chosen for each group of subjects without looking at any of them, then trained on everybody but one, "
+        "for as many epochs as were best with fewer people; the result.\n"
         "BBC: the best configuration's score, corrected for having been chosen by it.\n"
         "naive: that score as it is; NOT a result.",
         dim=True,

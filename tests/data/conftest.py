@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from by_hand import write_frames
+from promises import PROMISES
 
+from mer_data.problems import BadInput
 from mer_data.synthetic import PROJECT_TWINS, TWINS, make_casme2
 from mer_data.synthetic.casme2 import HEADER
 from mer_data.synthetic.workbook import write_workbook
@@ -25,17 +27,27 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def twin_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Small twins by format, a few people and clips each; read only."""
+def draw_twin(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Draws the small twin of a format, with other options if need be."""
 
-    @cache
-    def made(format_: str) -> Path:
-        dest = tmp_path_factory.mktemp(format_) / "twin"
-        people, clips = (2, 4) if format_ in TWINS else (3, 6)
-        {**TWINS, **PROJECT_TWINS}[format_](dest, subjects=people, clips=clips, seed=1, size=(48, 52), length=(6, 8))
+    def drawn(format_: str, **other: object) -> Path:
+        dest, wanted = tmp_path_factory.mktemp(format_) / "twin", PROMISES[format_].twin
+        options = {"seed": 1, "size": (48, 52), "length": (6, 8), **wanted.options}
+        options |= {"subjects": wanted.subjects, "clips": wanted.clips, **other}
+        try:
+            {**TWINS, **PROJECT_TWINS}[format_](dest, **options)
+        except BadInput:
+            assert not dest.exists()
+            raise
         return dest
 
-    return made
+    return drawn
+
+
+@pytest.fixture(scope="session")
+def twin_of(draw_twin: Callable[..., Path]) -> Callable[[str], Path]:
+    """Small twins by format, drawn once and read only."""
+    return cache(draw_twin)
 
 
 class Casme2Tree:

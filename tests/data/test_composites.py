@@ -43,8 +43,10 @@ def test_a_list_without_any_of_its_clips_is_refused() -> None:
         select("megc19", [], "dataset x")
 
 
-@pytest.mark.parametrize("pair", [("smic", "smic_vis"), ("samm", "samm_lv"), ("smic_nir", "smic_vis")])
+@pytest.mark.parametrize(
+    "pair", [("smic", "smic_vis"), ("smic", "smic_e"), ("samm", "samm_lv"), ("smic_nir", "smic_vis")]
+)
 def test_the_same_people_are_not_taken_twice(pair: tuple[str, str]) -> None:
-    with pytest.raises(BadInput, match="show the same people"):
+    with pytest.raises(BadInput, match=f"{pair[0]} and {pair[1]} show the same people"):
         refuse_same_people([clip(f"{dataset}/s01/a") for dataset in pair], "dataset x")
     refuse_same_people([clip("casme2/sub01/a"), clip("casme/sub01/a")], "dataset x")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xlsxwriter
 from python_calamine import CalamineWorkbook
@@ -41,7 +42,9 @@ def same(format_: str, expected: Path, *sources: Path) -> Imported:
     one, other = read_format(format_, [expected]), read_format(format_, list(sources))
     # The folders' names may be other ones.
     assert [replace(clip, frames=None) for clip in other.clips] == [replace(clip, frames=None) for clip in one.clips]
-    assert [feature.spec.key() for feature in other.features] == [feature.spec.key() for feature in one.features]
+    for feature, expected_feature in zip(other.features, one.features, strict=True):
+        assert feature.spec.key() == expected_feature.spec.key()
+        np.testing.assert_equal(dict(feature.arrays), dict(expected_feature.arrays))
     return other
 
 

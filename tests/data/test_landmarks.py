@@ -90,21 +90,21 @@ def test_the_points_of_the_largest_face_are_taken(monkeypatch: pytest.MonkeyPatc
 
 def test_resampling_averages_the_pixels_touched() -> None:
     image = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
-    found = mtcnn._resample(image, 2, 2)
+    found = mtcnn.resample(image, 2, 2)
     np.testing.assert_allclose(found[0, 0], image[0:3, 0:2].mean(axis=(0, 1)))  # row 2 is touched by both
     np.testing.assert_allclose(found[1, 1], image[2:5, 2:4].mean(axis=(0, 1)))
-    np.testing.assert_array_equal(mtcnn._resample(image, 10, 8)[::2, ::2], image)
+    np.testing.assert_array_equal(mtcnn.resample(image, 10, 8)[::2, ::2], image)
 
 
 def test_layers_convolve_and_pool_as_defined() -> None:
     rng = np.random.default_rng(0)
     maps, kernel = rng.standard_normal((2, 6, 5, 3)), rng.standard_normal((3, 2, 3, 4))
     bias, slope = rng.standard_normal(4), rng.uniform(0, 1, 4)
-    found = mtcnn._layer(maps, (kernel, bias, slope))
+    found = mtcnn.convolve(maps, (kernel, bias, slope))
     value = (maps[1, 2:5, 3:5, :, None] * kernel).sum(axis=(0, 1, 2)) + bias
     np.testing.assert_allclose(found[1, 2, 3], np.where(value > 0, value, slope * value))
     assert found.shape == (2, 4, 4, 4)
-    pooled = mtcnn._pool(maps, 3)
+    pooled = mtcnn.pool(maps, 3)
     assert pooled.shape == (2, 3, 2, 3)  # windows from rows 0, 2, 4; the last reaches over the border
     np.testing.assert_array_equal(pooled[:, 2, 1], maps[:, 4:, 2:].max(axis=(1, 2)))
 
@@ -113,8 +113,8 @@ def test_overlapping_boxes_are_one_face() -> None:
     boxes = np.array(
         [(0, 0, 99, 99, 0.8), (5, 5, 99, 99, 0.9), (0, 0, 29, 29, 0.7), (200, 0, 299, 99, 0.6)], np.float32
     )
-    assert mtcnn._distinct(boxes, 0.7).tolist() == [1, 2, 3]
-    assert mtcnn._distinct(boxes, 0.6, of_the_smaller=True).tolist() == [1, 3]
+    assert mtcnn.distinct(boxes, 0.7).tolist() == [1, 2, 3]
+    assert mtcnn.distinct(boxes, 0.6, of_the_smaller=True).tolist() == [1, 3]
 
 
 @pytest.mark.skipif(

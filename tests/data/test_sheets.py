@@ -10,7 +10,7 @@ import pytest
 import xlsxwriter
 
 from mer_data.problems import BadInput
-from mer_data.sheets import read_sheet
+from mer_data.sheets import read_bare, read_sheet
 
 COLUMNS = {"subject": ("Subject",), "onset": ("OnsetFrame", "Onset")}
 
@@ -154,6 +154,20 @@ def test_rows_with_more_cells_than_the_header_are_named_together(tmp_path: Path)
         read_sheet(path, COLUMNS)
     assert [problem.where for problem in caught.value.problems] == [f"{path}, row 4", f"{path}, row 6"]
     assert "has 4 cells, the header has 2" in str(caught.value)
+
+
+def test_bare_worksheets_keep_their_row_numbers_and_fill_short_rows(tmp_path: Path) -> None:
+    _xlsx(tmp_path / "a.xlsx", [["x", 1.0], [], ["y"], ["", "", "a remark beside"]], [])
+    first, second = read_bare(tmp_path / "a.xlsx")
+    assert [(row.number, dict(row.cells)) for row in first.columns(("a", "b"))] == [
+        (1, {"a": "x", "b": "1"}),
+        (3, {"a": "y", "b": ""}),
+    ]
+    assert first.columns(("a", "b"))[1].at("b") == f"{tmp_path / 'a.xlsx'}, sheet Sheet1, row 3, column B"
+    assert (second.name, second.rows) == ("Sheet2", ())
+    (tmp_path / "b.csv").write_text("x,\0\n")
+    with pytest.raises(BadInput, match="row 1: holds NUL characters"):
+        read_bare(tmp_path / "b.csv")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from orchestrator.report.predictions import score_cells
 from orchestrator.report.score_rows import scopes
 from orchestrator.report.tables import print_leaderboard
 from orchestrator.score import metrics
-from orchestrator.score.comparison import detectable, difference, swap_test
+from orchestrator.score.comparison import detectable, difference, holm, swap_test
 
 pytestmark = pytest.mark.usefixtures("without_waiting_for_the_disk")
 SKILL = {"ststnet": 0.9, "off_apexnet": 0.88, "majority": 0.1, "chance": 0.1}
@@ -76,9 +76,11 @@ def test_everybody_is_compared_with_the_first_model(out: Path, capsys: pytest.Ca
     assert set(by) == {"off_apexnet", "majority", "chance"}
     for one in by.values():
         assert one["difference"] == pytest.approx(one["score"] - one["reference_score"])
-        assert one["p"] <= one["p_holm"] <= 3 * one["p"] + 1e-12
         assert (one["subjects"], one["seeds"]) == (16, 2)
         assert one["detectable"] == pytest.approx(detectable(one["subject_error"], 14, 3))
+    told = document["comparisons"]
+    assert [one["p_holm"] for one in told] == holm([one["p"] for one in told], 3)
+    assert by["majority"]["p_holm"] > by["majority"]["p"]
     assert by["majority"]["verdict"] == "worse"
     assert by["majority"]["words"] == f"ststnet better than majority by {-by['majority']['difference']:.4f} UF1"
     close = by["off_apexnet"]
