@@ -72,6 +72,12 @@ class Line:
         """Its predictions."""
         return self.entry.cell
 
+    @property
+    def settings(self) -> str:
+        """What decides its training and is not the published recipe; empty if nothing is."""
+        changes = self.cell.cell.configuration.split(", ")
+        return ", ".join(one for one in changes if one != "recipe" and not one.startswith("keep_every="))
+
 
 @dataclass(frozen=True)
 class Board:

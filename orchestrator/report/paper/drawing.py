@@ -165,7 +165,7 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 
 def room(names: Sequence[str], points: float = 8) -> float:
     """Inches that the longest of some names takes, with a gap beside it."""
-    return 0.25 + 0.0093 * points * max(len(short(name)) for name in names)
+    return 0.2 + 0.0086 * points * max(len(short(name)) for name in names)
 
 
 def short(name: str, letters: int = 26) -> str:

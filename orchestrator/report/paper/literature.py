@@ -67,8 +67,8 @@ def comparable(line: Line, one: Published) -> tuple[str, str]:
         return "no", "the epoch was chosen on the test subjects there, never here"
     if one.rule == "not stated":
         return "with care", "how the epoch was chosen is not stated there"
-    if line.cell.cell.configuration != "recipe":
-        return "with care", f"same clips, both honest; other settings here: {line.cell.cell.configuration}"
+    if line.settings:
+        return "with care", f"same clips, both honest; other settings here: {line.settings}"
     return "yes", "same clips, classes and protocol, both honest, the published recipe"
 
 

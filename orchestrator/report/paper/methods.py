@@ -83,14 +83,12 @@ def _of_board(board: Board) -> list[Sentence]:
 
 
 def _trained(lines: Sequence[Line], seeds: str) -> Sentence:
-    told = []
-    for line in lines:
-        changed = line.cell.cell.configuration
-        told.append(line.name if changed == "recipe" else f"{line.name} ({changed})")
+    told = [f"{line.name} ({line.settings})" if line.settings else line.name for line in lines]
+    names = [line.name for line in lines]
     cites = dict.fromkeys(key for line in lines if (key := of_model(line.cell.cell.model)))
     return Sentence(
-        f"With the published settings, and the changes in brackets, we trained {_listed(told)}, with {seeds}, "
-        "and took the answers of the last epoch",
+        f"With the published settings{', and the changes in brackets' if told != names else ''}, we trained "
+        f"{_listed(told)}, with {seeds}, and took the answers of the last epoch",
         tuple(cites),
     )
 

@@ -16,9 +16,13 @@ from orchestrator.report.paper.sections import Section
 
 
 def page(
-    sources: Sequence[Source], parts: Sequence[tuple[Board, Sequence[Section]]], methods: Methods, checklist: Table
+    sources: Sequence[Source],
+    parts: Sequence[tuple[Board, Sequence[Section]]],
+    methods: Methods,
+    checklist: Table,
+    files: Sequence[str],
 ) -> str:
-    """The page, as text.
+    """The page, as text; it names the files beside it.
 
     Everything from outside, names of models, clips and folders, is escaped; figures are markup of our own making.
     """
@@ -38,5 +42,6 @@ def page(
         parts=[(board, scores.result(board), scores.completeness(board), found) for board, found in parts],
         methods=methods,
         checklist=checklist,
+        files=files,
     )
     return text.replace(" %", "\u00a0%")  # a number and its unit stay on a line

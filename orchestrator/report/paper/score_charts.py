@@ -44,8 +44,8 @@ def forest(board: Board, published: Mapping[str, Sequence[Mapping[str, Any]]], n
     rows = [0.0]
     for line in lines:
         rows.append(rows[-1] + _ROW + 0.17 * len(published.get(line.name, ())))
-    beside = [*(line.name for line in lines), *("published, last and more" for one in published.values() if one)]
-    left, right, height = room(beside), 1.35, rows[-1]
+    rules = [f"published, {short(one['rule'], 16)}" for of_line in published.values() for one in of_line]
+    left, right, height = max(room([line.name for line in lines]), room(["", *rules], 6.5)), 1.35, rows[-1]
     sheet = Sheet(WIDTH, height + 0.75)
     axes = sheet.axes(left, 0.25, WIDTH - left - right, height)
     axes.set_ylim(height, 0)
@@ -70,7 +70,7 @@ def forest(board: Board, published: Mapping[str, Sequence[Mapping[str, Any]]], n
             axes.plot([one["uf1"]], [at], "D", markerfacecolor="none", markeredgecolor=INK, markersize=4, mew=0.8)
             axes.annotate(f"{one['uf1']:.4f}", (one["uf1"], at), (6, 0), textcoords="offset points", va="center",
                           fontsize=6.5, color=MUTED)  # fmt: skip
-            axes.text(-0.03, at, f"published, {short(one['rule'], 22)}", transform=axes.get_yaxis_transform(),
+            axes.text(-0.03, at, f"published, {short(one['rule'], 16)}", transform=axes.get_yaxis_transform(),
                       ha="right", va="center", fontsize=6.5, color=MUTED)  # fmt: skip
         weight = "bold" if line.tied else "normal"
         edge = axes.get_yaxis_transform()

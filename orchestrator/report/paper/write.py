@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from orchestrator.report.paper.page import page
 from orchestrator.report.paper.sections import sections
 
 PAGE = "report.html"
+_OURS = r"(?:figures|tables)/[A-Za-z0-9_-]+\.(?:pdf|tex|csv|bib)"
 
 
 def write_report(opened: Sequence[tuple[str, Plan, Ledger]], to: Path) -> list[str]:
@@ -29,7 +31,7 @@ def write_report(opened: Sequence[tuple[str, Plan, Ledger]], to: Path) -> list[s
     opened
         Results, each under the name that the user gave.
     to
-        The folder; what an earlier report left in its ``figures`` and ``tables`` is removed.
+        The folder. Files of an earlier report, which its page names, are removed; others are left alone.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def write_report(opened: Sequence[tuple[str, Plan, Ledger]], to: Path) -> list[s
     found = boards(sources, scored, boarded)
     parts = [(board, sections(board)) for board in found]
     listed, told = checklist(sources), methods(found)
-    files: dict[str, bytes] = {PAGE: page(sources, parts, told, listed).encode()}
+    files: dict[str, bytes] = {}
     for _, of_board in parts:
         for section in of_board:
             files |= {f"figures/{one.name}.pdf": one.pdf for one in section.pictures if one is not None}
@@ -55,13 +57,21 @@ def write_report(opened: Sequence[tuple[str, Plan, Ledger]], to: Path) -> list[s
                 files |= _files(table)
     files |= _files(listed)
     files |= {"tables/methods.tex": told.latex.encode(), "tables/references.bib": told.bibtex.encode()}
-    for path in [*to.glob("figures/*.pdf"), *to.glob("tables/*.*")]:
-        if path.relative_to(to).as_posix() not in files:
-            path.unlink()
+    files = {PAGE: page(sources, parts, told, listed, list(files)).encode(), **files}
+    for name in _earlier(to) - files.keys():
+        (to / name).unlink(missing_ok=True)
     for name, content in files.items():
         with written_aside(to / name) as aside:
             aside.write_bytes(content)
     return list(files)
+
+
+def _earlier(to: Path) -> set[str]:
+    """The files that an earlier report left in a folder, as its page names them."""
+    if not (to / PAGE).is_file():
+        return set()
+    named = re.search(r'<meta name="files" content="([^"]*)">', (to / PAGE).read_text("utf-8", errors="replace"))
+    return {name for name in named[1].split() if re.fullmatch(_OURS, name)} if named else set()
 
 
 def _files(table: Table) -> dict[str, bytes]:

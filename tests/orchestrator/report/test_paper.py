@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,9 +138,12 @@ def test_oracles_are_on_the_page_and_in_no_table_of_a_paper(made: dict[str, Any]
 
 def test_a_second_report_has_the_same_bytes(made: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "tables").mkdir()
-    (tmp_path / "tables" / "old.tex").write_text("left by an earlier report")
+    for name in ("old.tex", "own.tex"):
+        (tmp_path / "tables" / name).write_text("x")
+    (tmp_path / "report.html").write_text('<meta name="files" content="tables/old.tex ../tables/own.tex">')
     run("report", *made["outs"], "--to", str(tmp_path))
-    assert sums(tmp_path) == sums(made["report"])
+    own = sums(tmp_path).pop("tables/own.tex")
+    assert sums(tmp_path) == {**sums(made["report"]), "tables/own.tex": own}, "what a report did not write stays"
 
 
 def sums(folder: Path) -> dict[str, str]:
@@ -188,6 +192,32 @@ def test_a_searched_folder_beside_another(made: dict[str, Any], tmp_path: Path) 
     assert "One seed: how much another training differs is not known." in text
     assert "There is one model, so nothing is compared." in text
     assert {"search-1.pdf", "tried-1.pdf"} <= {path.name for path in (tmp_path / "figures").iterdir()}
+
+
+def test_several_datasets_single_runs_and_a_store_that_is_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    for name in ("blobs", "others"):
+        write_blobs(store, name, blob_clips())
+    plan = plan_for(store, datasets=["blobs", "others"], protocol="hde")
+    commit(plan, Ledger(tmp_path / "out" / "ledger"), negative)
+    plan.save(tmp_path / "out" / "plan.json")
+    shutil.rmtree(tmp_path / "store")
+    run("report", str(tmp_path / "out"))
+    tree = page(tmp_path / "out" / "report")
+    text = "".join(tree.itertext())
+    for said in (
+        "The store cannot be reached from here",
+        "One seed: how much another training differs is not known.",
+        "There is one model, so nothing is compared.",
+        "Every model kept one epoch only, so there is no curve.",
+        "No model was searched",
+    ):
+        assert text.count(said) == 2, said
+    assert {"forest-1-blobs.pdf", "forest-2-others.pdf"} <= {
+        path.name for path in (tmp_path / "out" / "report" / "figures").iterdir()
+    }
+    ids = [one.get("id") for one in tree.iter() if one.get("id")]
+    assert len(ids) == len(set(ids))
 
 
 def test_folders_that_are_unlike_or_not_complete_are_refused(
