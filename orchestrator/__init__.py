@@ -10,7 +10,7 @@ The map of the house, in the order in which an experiment passes through it; eac
 ``search``      which configuration comes next, when one is stopped, what is chosen
 ``sweep``       one Ray Tune run: queue, trial, the dispatcher that commits results
 ``report``      the ledger joined with labels: leaderboard, tables, MLflow, capsules verified
-``run``, ``cli`` the whole job, and the `mer` command
+``whole_run``, ``cli`` the whole job, and the `mer` command
 
 From Python: :func:`load_experiment`, :func:`run`, :func:`open`.
 """
@@ -72,7 +72,7 @@ def run(
         As ``mer run`` would tell. What was finished before stays, and the same call goes on from there.
     """
     from orchestrator.console import Console
-    from orchestrator.run import run as run_experiment
+    from orchestrator.whole_run import run as run_experiment
 
     loaded = load_experiment(experiment) if isinstance(experiment, str | Path) else experiment
     return open(run_experiment(loaded, out, Console(), cpus)["out"], partial=True)

@@ -26,7 +26,7 @@ ORDER = {
         output
         search
         sweep report
-        run
+        whole_run
         cli __init__
         run_all
     """,

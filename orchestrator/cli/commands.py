@@ -95,7 +95,7 @@ def run(
     EXPERIMENT is a file, or a preset: all, demo, megc2019, models, search. With `--set weights=true` the weights of
     every fold are kept, for `mer predict`.
     """
-    from orchestrator.run import run as run_experiment
+    from orchestrator.whole_run import run as run_experiment
 
     loaded, console = _load(experiment, changes, model_files), Console(json=as_json)
     # Ray prints on standard output when a worker is lost; that place is for tables and JSON.
@@ -112,7 +112,7 @@ def demo(out: Path | None, as_json: bool) -> int:
 
     Draws a dataset, computes flow, holds every subject out in turn, prints a leaderboard. It takes a minute or two.
     """
-    from orchestrator.run import demo as run_demo
+    from orchestrator.whole_run import demo as run_demo
 
     console = Console(json=as_json)
     with redirect_stdout(sys.stderr):
@@ -130,7 +130,7 @@ def features(
     experiment: str, names: tuple[str, ...], changes: tuple[str, ...], model_files: tuple[str, ...], cpus: int | None
 ) -> None:
     """Compute the features an experiment needs, or those of the given NAMES; `all` computes every feature there is."""
-    from orchestrator.run import compute_features
+    from orchestrator.whole_run import compute_features
 
     compute_features(_load(experiment, changes, model_files), Console(), cpus, names)
 

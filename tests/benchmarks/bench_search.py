@@ -29,10 +29,10 @@ from orchestrator.experiment.resolve import resolve
 from orchestrator.output.ledger import Ledger
 from orchestrator.output.search_history import SearchHistory
 from orchestrator.output.trained import TrainedJobs
-from orchestrator.run import run
 from orchestrator.score.validation import DivisionScore, pooled_score
 from orchestrator.search.racing import is_worse
 from orchestrator.search.study import StudyDriver, optuna_storage
+from orchestrator.whole_run import run
 
 CONFIGURATIONS, ORDERS = 20, 200
 PER_FOLD = 68 * CONFIGURATIONS  # trainings of a search within each of the composite's 68 folds

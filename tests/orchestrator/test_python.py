@@ -72,3 +72,12 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)  # noqa: S102 - a page of ours
     assert names["counts"].sum() == 2 * len(names["results"].plan.datasets["twin"].cohort.clip_ids)  # type: ignore[attr-defined]
+
+
+def test_no_module_takes_the_place_of_a_function() -> None:
+    """Importing a module of a package sets a name in it: `mer.run` must be the function also after the first call."""
+    code = "import orchestrator as mer, orchestrator.whole_run, orchestrator.report.opened\nprint(callable(mer.run))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+    taken = {path.stem for path in Path(mer.__file__).parent.iterdir()}
+    assert not taken & set(mer.__all__)

@@ -14,7 +14,7 @@ from orchestrator.console import Console
 from orchestrator.experiment.config import Experiment
 from orchestrator.machines.ray_cluster import Cluster
 from orchestrator.precompute.missing import precompute
-from orchestrator.run import compute_features
+from orchestrator.whole_run import compute_features
 
 FEATURE = "flow_uvs_28"
 
