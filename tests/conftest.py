@@ -18,6 +18,28 @@ for _name in ("MLFLOW_TRACKING_URI", "MER_STORE", "MER_RUNS", "RAY_ADDRESS", "SS
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (``-n 2``), tests that share something costly run in the same one.
+
+    That is the session's Ray, whose tests take longest and so begin; what the tests of the report read; the twin of a
+    format; else what a file's tests share.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_shares(item)))
+    items.sort(key=lambda item: "ray_session" not in getattr(item, "fixturenames", ()))
+
+
+def _shares(item: pytest.Item) -> str:
+    if "ray_session" in getattr(item, "fixturenames", ()):
+        return "ray"
+    if item.path.parent.name == "report":
+        return "report"
+    if item.path.name == "test_contract.py" and hasattr(item, "callspec"):
+        return str(item.callspec.id.split("-")[0])
+    return str(item.path)
+
+
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """One Ray for the whole session: starting one costs seconds."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mer_data.problems import BadInput, Problem
-from orchestrator.cli.printing import form_option, json_option, print_csv, print_json
+from orchestrator.cli.printing import form_option, json_option, print_as, print_json
 from orchestrator.console import Console
 
 _file = click.Path(path_type=Path)
@@ -88,14 +88,7 @@ def claim(out: str, uf1: float, model: str, dataset: str | None, partial: bool, 
     Among what is honest, or among what choosing epochs on the test subjects gives.
     """
     from orchestrator.output.results import open_results
-    from orchestrator.report.claims import claim_documents, claim_lines, print_claims
+    from orchestrator.report.claims import claim_lines, claims_document, print_claims
 
-    console = Console()
-    plan, ledger = open_results(out, console)
-    documents = claim_documents(plan, ledger, uf1, model, dataset, partial=partial)
-    if form == "json":
-        print_json({"claims": documents})
-    elif form == "csv":
-        print_csv(claim_lines(documents))
-    else:
-        print_claims(documents, console)
+    plan, ledger = open_results(out, Console())
+    print_as(form, claims_document(plan, ledger, uf1, model, dataset, partial=partial), claim_lines, print_claims)

@@ -15,7 +15,7 @@ from mer_data.problems import BadInput
 from mer_models.plugins import BrokenModelFile
 from orchestrator.cli.capsules import capsule, claim, merge, verify
 from orchestrator.cli.data import data, store_option
-from orchestrator.cli.printing import form_option, json_option, print_csv, print_json
+from orchestrator.cli.printing import form_option, json_option, print_as, print_json
 from orchestrator.cli.results import compare, exit_status, models_option, power, report, score, status, track
 from orchestrator.console import Console
 
@@ -146,14 +146,8 @@ def list_models(names: tuple[str, ...], model_files: tuple[str, ...], form: str 
 
     user_models.load(model_files)
     document = model_cards.models_document(names)
-    if form == "json":
-        print_json(document)
-    elif form == "csv":
-        print_csv(model_cards.models_lines(document))
-    elif names:
-        model_cards.print_cards(document, Console())
-    else:
-        model_cards.print_models(document, Console())
+    table = model_cards.print_cards if names else model_cards.print_models
+    print_as(form, document, model_cards.models_lines, table)
 
 
 @mer.command()
@@ -170,12 +164,7 @@ def complexity(names: tuple[str, ...], model_files: tuple[str, ...], form: str |
 
     user_models.load(model_files)
     document = model_cards.complexity_document(names)
-    if form == "json":
-        print_json(document)
-    elif form == "csv":
-        print_csv(model_cards.complexity_lines(document))
-    else:
-        model_cards.print_complexity(document, Console())
+    print_as(form, document, model_cards.complexity_lines, model_cards.print_complexity)
 
 
 @mer.command()
@@ -217,12 +206,7 @@ def predict(
         weights, Store(store), dataset, clips, named, console, trained_subjects=trained_subjects
     )
     document = prediction.document(weights, dataset, names, predicted)
-    if form == "json":
-        print_json(document)
-    elif form == "csv":
-        print_csv(prediction.lines(document))
-    else:
-        prediction.show(document, console)
+    print_as(form, document, prediction.lines, prediction.show)
 
 
 @mer.group()

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from mer_data.imported import ApexRule
-from orchestrator.cli.printing import form_option, json_option, print_csv, print_json
+from orchestrator.cli.printing import form_option, json_option, print_as, print_json
 from orchestrator.console import Console
 
 store_option = click.option(
@@ -97,25 +97,28 @@ def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed
 @form_option
 def list_(store: str, form: str | None) -> None:
     """What the store has."""
-    document = {"datasets": _contents(store)}
-    if form == "json":
-        print_json(document)
-        return
-    rows = [
-        (
-            dataset["name"],
-            str(dataset["clips"]),
-            str(dataset["subjects"]),
-            ", ".join(f"{name} {count}" for name, count in dataset["classes"].items()),
-            ", ".join(f"{f['name']} ({f['clips']})" for f in dataset["features"]),
-        )
-        for dataset in document["datasets"]
-    ]
-    if form == "csv":
-        header = ("dataset", "clips", "subjects", "emotions", "features")
-        print_csv(dict(zip(header, row, strict=True)) for row in rows)
-        return
-    Console().table(f"Datasets in {store}", ("dataset", "clips", "subjects", "emotions", "features (clips)"), rows)
+    header = ("dataset", "clips", "subjects", "emotions", "features")
+
+    def rows(document: dict[str, Any]) -> list[tuple[str, ...]]:
+        return [
+            (
+                dataset["name"],
+                str(dataset["clips"]),
+                str(dataset["subjects"]),
+                ", ".join(f"{name} {count}" for name, count in dataset["classes"].items()),
+                ", ".join(f"{feature['name']} ({feature['clips']})" for feature in dataset["features"]),
+            )
+            for dataset in document["datasets"]
+        ]
+
+    print_as(
+        form,
+        {"datasets": _contents(store)},
+        lambda document: [dict(zip(header, row, strict=True)) for row in rows(document)],
+        lambda document, console: console.table(
+            f"Datasets in {store}", (*header[:-1], "features (clips)"), rows(document)
+        ),
+    )
 
 
 @data.command()

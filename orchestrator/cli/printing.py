@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from orchestrator.console import Console
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 
 
@@ -23,8 +25,23 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
 
 
-def print_csv(lines: Iterable[Mapping[str, Any]]) -> None:
+def _print_csv(lines: Iterable[Mapping[str, Any]]) -> None:
     """CSV on standard output; see :func:`orchestrator.report.flat_tables.csv_text`."""
     from orchestrator.report.flat_tables import csv_text
 
     click.echo(csv_text(lines), nl=False)
+
+
+def print_as(
+    form: str | None,
+    document: Any,
+    lines: Callable[[Any], Iterable[Mapping[str, Any]]],
+    table: Callable[[Any, Console], None],
+) -> None:
+    """Print what a command found in the form asked for (:func:`form_option`); `lines` are those of its CSV."""
+    if form == "json":
+        print_json(document)
+    elif form == "csv":
+        _print_csv(lines(document))
+    else:
+        table(document, Console())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mer_data.problems import BadInput, Problem, raise_all
-from orchestrator.cli.printing import form_option, print_csv, print_json
+from orchestrator.cli.printing import form_option, print_as
 from orchestrator.console import Console
 
 if TYPE_CHECKING:
@@ -35,18 +35,17 @@ def status(out: str, form: str | None) -> int:
     from orchestrator.report import leaderboard
 
     plan, ledger, _ = _open(out)
-    document = leaderboard.status(plan, ledger)
-    if form == "json":
-        print_json(document)
-    elif form == "csv":
-        print_csv([document["jobs"]])
-    else:
+
+    def print_status(document: dict[str, Any], _: Console) -> None:
         searched = ("rejected", "avoided") if plan.studies else ()
         shown = [name for name in document["jobs"] if name not in ("rejected", "avoided") or name in searched]
         counts = ", ".join(f"{document['jobs'][name]} {name}" for name in shown)
         click.echo(f"{out}: {counts}")
         for failure in document["failures"]:
             click.echo(f"failed: {failure['model']} on {failure['fold']}: {failure['reason'].strip()}")
+
+    document = leaderboard.status(plan, ledger)
+    print_as(form, document, lambda document: [document["jobs"]], print_status)
     return exit_status(document)
 
 
@@ -72,12 +71,7 @@ def score(out: str, rule: str | None, partial: bool, as_long: bool, form: str | 
     rule = leaderboard.known_rule(rule or plan.rule)
     scored = score_cells(plan, ledger, partial=partial)
     document = leaderboard.score_document(plan, ledger, scored, rule)
-    if form == "json":
-        print_json(document)
-    elif form == "csv":
-        print_csv(flat_tables.long_lines(document) if as_long else flat_tables.score_lines(document))
-    else:
-        print_scores(document, Console())
+    print_as(form, document, flat_tables.long_lines if as_long else flat_tables.score_lines, print_scores)
     main = document if rule == plan.rule else leaderboard.score_document(plan, ledger, scored, plan.rule)
     _say_where(output, lambda folder: result_files.write(plan, folder, scored, main))
     return 0 if document["complete"] else 1
@@ -103,12 +97,7 @@ def compare(outs: tuple[str, ...], reference: str | None, metric: str, form: str
         comparison.Results(out, plan, score_cells(plan, ledger, partial=False)) for out, plan, ledger, _ in opened
     ]
     document = comparison.compare(results, reference, metric)
-    if form == "json":
-        print_json(document)
-    elif form == "csv":
-        print_csv(flat_tables.comparison_lines(document))
-    else:
-        print_comparison(document, Console())
+    print_as(form, document, flat_tables.comparison_lines, print_comparison)
     ranks, why_not = critical_difference.ranks(results, metric)
     if ranks is None:
         Console().say(why_not)
@@ -139,12 +128,7 @@ def power(experiment: str, changes: tuple[str, ...], against: str | None, form: 
         plan, ledger, _ = _open(against)
         results = comparison.Results(against, plan, score_cells(plan, ledger, partial=True))
     document = smallest.power(resolve(loaded, Store(loaded.store)), results)
-    if form == "json":
-        print_json(document)
-    elif form == "csv":
-        print_csv(document["datasets"])
-    else:
-        smallest.print_power(document, Console())
+    print_as(form, document, lambda document: document["datasets"], smallest.print_power)
 
 
 @click.command()

@@ -84,8 +84,11 @@ class TrainedJobs:
     def save(self) -> None:
         """Keep what was read, also of files that were too young then; a result is never overwritten."""
         for path, (study, text) in self._young.items():
-            with suppress(FileNotFoundError):
-                self._remembered(study).get(path, lambda _, text=text: text)  # type: ignore[misc]
+            self._keep(study, path, text)
         self._young.clear()
         for kept in self._kept.values():
             kept.save()
+
+    def _keep(self, study: str, path: Path, text: str) -> None:
+        with suppress(FileNotFoundError):
+            self._remembered(study).get(path, lambda _: text)

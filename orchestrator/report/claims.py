@@ -9,10 +9,10 @@ from mer_data.problems import BadInput, Problem, did_you_mean
 from orchestrator.console import Console
 from orchestrator.experiment.plan import Plan
 from orchestrator.output.ledger import Ledger
+from orchestrator.report import score_rows
 from orchestrator.report.flat_tables import Line
-from orchestrator.report.leaderboard import ORACLES, score_document
+from orchestrator.report.leaderboard import ORACLES
 from orchestrator.report.predictions import CellPredictions, score_cells
-from orchestrator.report.score_rows import HEADLINES
 
 _TITLES = {
     "last": "honest, last epoch",
@@ -26,10 +26,10 @@ _GIVES = {
 }
 
 
-def claim_documents(
+def claims_document(
     plan: Plan, ledger: Ledger, uf1: float, model: str, dataset: str | None, *, partial: bool
-) -> list[dict[str, Any]]:
-    """Where a published UF1 lies in our results of a model: a document per dataset and configuration.
+) -> dict[str, Any]:
+    """Where a published UF1 lies in our results of a model, as ``mer claim --json`` prints it.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ def claim_documents(
 
     Returns
     -------
-    Per dataset and configuration ``claim``, ``model``, ``dataset``, ``configuration``, ``complete``, ``all_epochs``
-    (whether every epoch that folds kept is there to choose from), ``rules`` (``rule``, ``oracle``, ``uf1``,
-    ``uf1_interval`` over subjects, ``uf1_seed_range``, ``position`` of the figure: ``below``, ``inside`` or ``above``
-    the interval, None without one), the honest rule first, and ``words``.
+    Under ``claims``, per configuration ``claim``, ``model``, ``dataset``, ``configuration``, ``complete``,
+    ``all_epochs`` (whether every epoch that folds kept is there to choose from), ``rules`` (``rule``, ``oracle``,
+    ``uf1``, ``uf1_interval`` over subjects, ``uf1_seed_range``, ``position`` of the figure: ``below``, ``inside`` or
+    ``above`` the interval, None without one), the honest rule first, and ``words``.
 
     Raises
     ------
@@ -69,19 +69,18 @@ def claim_documents(
     of_model = [cell for cell in scored if (cell.cell.model, cell.cell.dataset) == (model, named)]
     if not of_model:
         raise BadInput(Problem("--model", f"no fold of {model} on {named} is done", "run the experiment again"))
-    return [_document(plan, ledger, cell, uf1) for cell in of_model]
+    return {"claims": [_claim(plan, ledger, cell, uf1) for cell in of_model]}
 
 
-def _document(plan: Plan, ledger: Ledger, cell: CellPredictions, uf1: float) -> dict[str, Any]:
+def _claim(plan: Plan, ledger: Ledger, cell: CellPredictions, uf1: float) -> dict[str, Any]:
     names = [plan.rule, *(ORACLES if cell.several_epochs else ())]
     rules = []
     for name in sorted(names, key=list(_TITLES).index):
-        rows = score_document(plan, ledger, [cell], name)["rows"]
-        row = next(row for row in rows if row["scope"] in HEADLINES)
+        row = next(row for row in score_rows.rows([cell], name) if row["scope"] in score_rows.HEADLINES)
         told = {key: row[key] for key in ("uf1", "uf1_interval", "uf1_seed_range")}
         rules.append({"rule": name, "oracle": name in ORACLES, **told, "position": _position(uf1, row["uf1_interval"])})
     kept = (ledger.read(job.id).epochs == tuple(plan.recipe(job).kept_epochs()) for job in cell.done)
-    document = {
+    return {
         "claim": {"uf1": uf1},
         "model": cell.cell.model,
         "dataset": cell.cell.dataset,
@@ -89,8 +88,8 @@ def _document(plan: Plan, ledger: Ledger, cell: CellPredictions, uf1: float) -> 
         "complete": cell.complete,
         "all_epochs": all(kept),
         "rules": rules,
+        "words": _words(uf1, rules),
     }
-    return {**document, "words": _words(uf1, rules)}
 
 
 def _position(uf1: float, interval: Sequence[float] | None) -> str | None:
@@ -130,36 +129,36 @@ def _between(rule: Mapping[str, Any]) -> str:
     return f"{low:.2f}-{high:.2f}"
 
 
-def claim_lines(documents: Sequence[Mapping[str, Any]]) -> list[Line]:
-    """A line per document and rule, for CSV."""
+def claim_lines(document: Mapping[str, Any]) -> list[Line]:
+    """A line per claim and rule, for CSV."""
     return [
         {
-            **{name: document[name] for name in ("model", "dataset", "configuration", "complete", "all_epochs")},
-            "claim_uf1": document["claim"]["uf1"],
+            **{name: claim[name] for name in ("model", "dataset", "configuration", "complete", "all_epochs")},
+            "claim_uf1": claim["claim"]["uf1"],
             **{name: rule[name] for name in ("rule", "oracle", "uf1")},
             **dict(zip(("uf1_low", "uf1_high"), rule["uf1_interval"] or (None, None), strict=True)),
             **dict(zip(("uf1_seed_min", "uf1_seed_max"), rule["uf1_seed_range"] or (None, None), strict=True)),
             "position": rule["position"],
         }
-        for document in documents
-        for rule in document["rules"]
+        for claim in document["claims"]
+        for rule in claim["rules"]
     ]
 
 
-def print_claims(documents: Sequence[Mapping[str, Any]], console: Console) -> None:
+def print_claims(document: Mapping[str, Any], console: Console) -> None:
     """The tables and sentences of ``mer claim``."""
-    for document in documents:
+    for claim in document["claims"]:
         cells = []
-        for rule in document["rules"]:
+        for rule in claim["rules"]:
             between = _between(rule) if rule["uf1_interval"] else "-"
             seeds = "{:.4f}-{:.4f}".format(*rule["uf1_seed_range"]) if rule["uf1_seed_range"] else "-"
             cells.append((_TITLES[rule["rule"]], f"{rule['uf1']:.4f}", between, seeds, rule["position"] or "-"))
-        lack = "" if document["complete"] else ", NOT COMPLETE"
-        title = f"{document['model']} on {document['dataset']}, {document['configuration']}{lack}"
-        header = ("rule", "UF1", "95 %", "seeds", f"{document['claim']['uf1']:g} lies")
+        lack = "" if claim["complete"] else ", NOT COMPLETE"
+        title = f"{claim['model']} on {claim['dataset']}, {claim['configuration']}{lack}"
+        header = ("rule", "UF1", "95 %", "seeds", f"{claim['claim']['uf1']:g} lies")
         console.table(title, header, cells)
-        console.note(document["words"])
-        if not document["all_epochs"]:
+        console.note(claim["words"])
+        if not claim["all_epochs"]:
             console.note("The capsule has not all epochs that folds kept, so the oracles are lower than they would be.")
     console.note(
         "95 %: of the UF1 if other subjects were drawn. The figure is mostly of the same people as here, so an "

@@ -48,21 +48,23 @@ def merge_capsules(paths: Sequence[Path], to: Path) -> Plan:
     with TemporaryDirectory(prefix="mer-") as private:
         joined = Path(private) / "joined"
         joined.mkdir()
-        plan, manifest = None, None
-        for number, path in enumerate(paths):
-            folder = Path(private) / f"{number}" / path.name
-            of_this = unpack_capsule(path, folder)
-            other, ledger = sound_results(folder, of_this.every, str(path))
-            if plan is None or manifest is None:
-                plan, manifest = other, of_this
-            else:
-                raise_all(_differences(str(path), str(paths[0]), (plan, manifest), (other, of_this)))
-                plan = _joined(plan, other)
+        plan, manifest, ledger = _opened(paths[0], Path(private) / "0")
+        _add(plan, ledger, joined, str(paths[0]))
+        for number, path in enumerate(paths[1:], 1):
+            other, of_other, ledger = _opened(path, Path(private) / f"{number}")
+            raise_all(_differences(str(path), str(paths[0]), (plan, manifest), (other, of_other)))
+            plan = _joined(plan, other)
             _add(other, ledger, joined, str(path))
-            plan.save(joined / "plan.json")
-        assert plan is not None and manifest is not None  # noqa: S101, PT018 - there are two capsules at least
+        plan.save(joined / "plan.json")
         pack(joined, to, job_version=manifest.job_version, every=manifest.every)
         return plan
+
+
+def _opened(path: Path, private: Path) -> tuple[Plan, Manifest, Ledger]:
+    folder = private / path.name
+    manifest = unpack_capsule(path, folder)
+    plan, ledger = sound_results(folder, manifest.every, str(path))
+    return plan, manifest, ledger
 
 
 def _differences(

@@ -30,7 +30,7 @@ def confusion(board: Board, name: str) -> Picture:
     """A confusion matrix per model: shares of each true class, recall on the diagonal."""
     classes, lines = board.best.row["classes"], board.lines
     count, cell = len(classes), min(0.42, 1.2 / len(classes))
-    side, left, label = cell * count, room([short(one, 12) for one in classes], 7), 0.5
+    side, left, label = cell * count, room([short(name, 12) for name in classes], 7), 0.5
     step_x, step_y = side + 0.45, side + label + 0.3
     columns = max(min(_PANELS, int((WIDTH - left) // step_x), len(lines)), 1)
     down = math.ceil(len(lines) / columns)
@@ -52,7 +52,8 @@ def confusion(board: Board, name: str) -> Picture:
                 axes.text(predicted + 0.5, true + 0.5, f"{100 * share:.0f}", ha="center", va="center", fontsize=7,
                           fontweight="bold" if true == predicted else "normal")  # fmt: skip
     told = "; ".join(
-        f"{line.name}: " + ", ".join(f"{one['class']} {_percent(one['recall'])}" for one in line.row["per_class"])
+        f"{line.name}: "
+        + ", ".join(f"{of_class['class']} {_percent(of_class['recall'])}" for of_class in line.row["per_class"])
         for line in lines
     )
     return sheet.picture(name, f"Confusion of the classes on {board.dataset}", f"Recall of each class. {told}.")
@@ -77,19 +78,22 @@ def subjects(board: Board, people: Sequence[Mapping[str, Any]], name: str) -> Pi
     lines = board.lines
     size, high = min(0.42, (WIDTH - 1.9) / len(lines)), 0.145 if len(people) <= 120 else 0.09
     font = 6.5 if len(people) <= 120 else 4.5
-    left, top = room([one["subject"] for one in people], font), 0.25 + 0.75 * room([line.name for line in lines], 7)
+    left, top = (
+        room([person["subject"] for person in people], font),
+        0.25 + 0.75 * room([line.name for line in lines], 7),
+    )
     sheet = Sheet(left + size * len(lines) + 0.9, top + high * len(people) + 0.1)
     axes = sheet.grid(left, top, size * len(lines), high * len(people), (len(people), len(lines)))
-    fill_run(axes, [one["right"] for one in people])
+    fill_run(axes, [person["right"] for person in people])
     for column, line in enumerate(lines):
         axes.text(column + 0.5, -0.6, short(line.name, 18), ha="left", va="bottom", rotation=50,
                   rotation_mode="anchor", fontsize=7)  # fmt: skip
     axes.text(len(lines) + 0.2, -0.6, "clips", ha="left", va="bottom", fontsize=7, color=MUTED)
-    for row, one in enumerate(people):
-        axes.text(-0.12, row + 0.5, short(one["subject"], 18), ha="right", va="center_baseline", fontsize=font)
-        axes.text(len(lines) + 0.2, row + 0.5, str(one["clips"]), ha="left", va="center_baseline", fontsize=font,
+    for row, person in enumerate(people):
+        axes.text(-0.12, row + 0.5, short(person["subject"], 18), ha="right", va="center_baseline", fontsize=font)
+        axes.text(len(lines) + 0.2, row + 0.5, str(person["clips"]), ha="left", va="center_baseline", fontsize=font,
                   color=MUTED)  # fmt: skip
-    hardest = ", ".join(one["subject"] for one in people[:5])
+    hardest = ", ".join(person["subject"] for person in people[:5])
     return sheet.picture(
         name,
         f"Subjects by difficulty on {board.dataset}",
@@ -108,12 +112,12 @@ def curves(board: Board, found: Sequence[Mapping[str, Any]], name: str) -> Pictu
     down = math.ceil(len(found) / columns)
     wide, high, left = 1.5, 1.05, 0.55
     sheet = Sheet(max(left + columns * (wide + 0.3), 3.2), 0.3 + down * (high + 0.6) - 0.1)
-    values = [value for one in found for seed in one["seeds"] for value in seed["uf1"]]
+    values = [value for curve in found for seed in curve["seeds"] for value in seed["uf1"]]
     low, top = math.floor(20 * min(values)) / 20, math.ceil(20 * max(values)) / 20
-    for number, one in enumerate(found):
+    for number, curve in enumerate(found):
         row, column = divmod(number, columns)
         axes = sheet.axes(left + column * (wide + 0.3), 0.3 + row * (high + 0.6), wide, high)
-        axes.set_title(short(one["model"], 22), fontsize=8, loc="left", pad=4)
+        axes.set_title(short(curve["model"], 22), fontsize=8, loc="left", pad=4)
         axes.set_ylim(low, max(top, low + 0.05))
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))
@@ -122,15 +126,16 @@ def curves(board: Board, found: Sequence[Mapping[str, Any]], name: str) -> Pictu
         else:
             axes.set_ylabel("UF1")
         axes.set_xlabel("epoch")
-        for seed in one["seeds"]:
+        for seed in curve["seeds"]:
             axes.plot(seed["epochs"], seed["uf1"], color=ACCENT, linewidth=0.9, alpha=0.65)
-        if one["used"] is None:
-            for epoch in one["chosen"]:
+        if curve["used"] is None:
+            for epoch in curve["chosen"]:
                 axes.axvline(epoch, ymax=0.06, color=INK, linewidth=0.9)
         else:
-            axes.plot(*one["used"], "o", color=INK, markerfacecolor=PAPER, markersize=4.2, markeredgewidth=1)
+            axes.plot(*curve["used"], "o", color=INK, markerfacecolor=PAPER, markersize=4.2, markeredgewidth=1)
     told = "; ".join(
-        f"{one['model']} from {one['seeds'][0]['uf1'][0]:.4f} to {one['seeds'][0]['uf1'][-1]:.4f}" for one in found
+        f"{curve['model']} from {curve['seeds'][0]['uf1'][0]:.4f} to {curve['seeds'][0]['uf1'][-1]:.4f}"
+        for curve in found
     )
     return sheet.picture(
         name, f"UF1 after each epoch on {board.dataset}", f"On the held-out subjects, of the first seed: {told}."

@@ -76,7 +76,7 @@ class Line:
     def settings(self) -> str:
         """What decides its training and is not the published recipe; empty if nothing is."""
         changes = self.cell.cell.configuration.split(", ")
-        return ", ".join(one for one in changes if one != "recipe" and not one.startswith("keep_every="))
+        return ", ".join(change for change in changes if change != "recipe" and not change.startswith("keep_every="))
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,8 @@ def boards(
 def score_documents(sources: Sequence[Source]) -> list[dict[str, Any]]:
     """What ``mer score --json`` says of each of them."""
     return [
-        score_document(one.plan, Ledger(one.folder / "ledger"), one.results.cells, one.plan.rule) for one in sources
+        score_document(source.plan, Ledger(source.folder / "ledger"), source.results.cells, source.plan.rule)
+        for source in sources
     ]
 
 
@@ -217,7 +218,7 @@ def _tied(
         }
         return {entry.name: _opposite(told[entry.cell.cell]) for entry in entries}
     # One name each, and one rule: honest rules differ in how an epoch came to be the last, and answer with the last.
-    rule = next(name for name, one in RULES.items() if not one.oracle)
+    rule = next(name for name, known in RULES.items() if not known.oracle)
     alike = [
         replace(
             entry.cell,
@@ -227,7 +228,7 @@ def _tied(
         for entry in entries
     ]
     separable = separable_from_best(alike, rule)
-    return {one.cell.model: _opposite(separable[one.cell]) for one in alike}
+    return {line.cell.model: _opposite(separable[line.cell]) for line in alike}
 
 
 def _opposite(value: bool | None) -> bool | None:

@@ -48,10 +48,10 @@ def _machines(source: Source) -> list[Item]:
     return [
         (
             source.name,
-            f"{trained[one]} trainings on",
-            ", ".join([one[0], *(f"{name} {version}" for name, version in one[1])]),
+            f"{trained[machine]} trainings on",
+            ", ".join([machine[0], *(f"{name} {version}" for name, version in machine[1])]),
         )
-        for one in sorted(trained)
+        for machine in sorted(trained)
     ]
 
 

@@ -17,14 +17,14 @@ def on_this_dataset(board: Board) -> dict[str, list[dict[str, Any]]]:
     registry, found = models(), {}
     for line in board.models:
         spec = registry.get(line.cell.cell.model)
-        same = [vars(one) for one in spec.published if _same_list(line, one)] if spec else []
+        same = [vars(figure) for figure in spec.published if _same_list(line, figure)] if spec else []
         if same:
             found[line.name] = same
     return found
 
 
-def _same_list(line: Line, one: Published) -> bool:
-    return one.dataset in (line.cell.cohort.scheme, line.cell.cohort.dataset)
+def _same_list(line: Line, figure: Published) -> bool:
+    return figure.dataset in (line.cell.cohort.scheme, line.cell.cohort.dataset)
 
 
 def published_table(board: Board) -> tuple[Table, str]:
@@ -39,12 +39,12 @@ def published_table(board: Board) -> tuple[Table, str]:
             unknown.append(line.name)
         elif not spec.published:
             without.append(line.name)
-        for one in spec.published if spec else ():
-            verdict, why = comparable(line, one)
+        for figure in spec.published if spec else ():
+            verdict, why = comparable(line, figure)
             ours = board.documents.number(f"{line.at}/uf1")
             rows.append(Row([
-                Cell(line.name), Cell(one.dataset), Cell(one.rule), plain(one.uf1), ours, Cell(verdict),
-                Cell(f"{why}. Source: {one.source}"),
+                Cell(line.name), Cell(figure.dataset), Cell(figure.rule), plain(figure.uf1), ours, Cell(verdict),
+                Cell(f"{why}. Source: {figure.source}"),
             ]))  # fmt: skip
     told = f"No published figure is known for {', '.join(without)}. " if without else ""
     told += f"Not registered here, so nothing is known of {', '.join(unknown)}." if unknown else ""
@@ -52,20 +52,20 @@ def published_table(board: Board) -> tuple[Table, str]:
     return table, told.strip()
 
 
-def comparable(line: Line, one: Published) -> tuple[str, str]:
+def comparable(line: Line, figure: Published) -> tuple[str, str]:
     """``yes``, ``no`` or ``with care``, and the reason in words."""
     cohort = line.cell.cohort
-    if not _same_list(line, one):
-        return "no", f"other clips: {one.dataset} there, {cohort.dataset} ({cohort.scheme}) here"
+    if not _same_list(line, figure):
+        return "no", f"other clips: {figure.dataset} there, {cohort.dataset} ({cohort.scheme}) here"
     if cohort.missing:
         return "no", f"{len(cohort.missing)} clips of the list are missing here"
     if line.cell.protocol != "loso":
         return "no", f"other protocol: subjects were held out in turn there, {line.cell.protocol} here"
-    if "mean of folds" in one.rule:
+    if "mean of folds" in figure.rule:
         return "no", "scores of folds were averaged there, answers are pooled here"
-    if one.rule.startswith("oracle"):
+    if figure.rule.startswith("oracle"):
         return "no", "the epoch was chosen on the test subjects there, never here"
-    if one.rule == "not stated":
+    if figure.rule == "not stated":
         return "with care", "how the epoch was chosen is not stated there"
     if line.settings:
         return "with care", f"same clips, both honest; other settings here: {line.settings}"
@@ -98,9 +98,9 @@ def cost_table(board: Board, found: list[dict[str, Any]]) -> Table:
     columns = [Column("model", numeric=False), *(Column(t) for t in ("parameters", "FLOPs", "memory (bytes)", "UF1"))]
     columns.append(Column("not counted", numeric=False))
     rows = [
-        Row([Cell(one["model"]), plain(one["params"]), plain(one["flops"]), plain(one["mem_rw_bytes"]),
-             board.documents.number(f"{one['at']}/uf1"), Cell(", ".join(one["uncounted"]) or "–")])
-        for one in found
+        Row([Cell(cost["model"]), plain(cost["params"]), plain(cost["flops"]), plain(cost["mem_rw_bytes"]),
+             board.documents.number(f"{cost['at']}/uf1"), Cell(", ".join(cost["uncounted"]) or "–")])
+        for cost in found
     ]  # fmt: skip
     note = "One forward pass of one clip by torchstat's rules; a multiply-add is one FLOP."
     return Table(named(board, "cost"), f"Cost of the networks on {board.dataset}", columns, rows, note)

@@ -77,7 +77,9 @@ def _class_table(board: Board, cohort: Cohort) -> Table:
 def _per_subject(cohort: Cohort) -> dict[str, list[int]]:
     clips = Counter(cohort.subjects)
     sources = sorted({_source(who) for who in clips})
-    return {one: sorted((n for who, n in clips.items() if _source(who) == one), reverse=True) for one in sources}
+    return {
+        source: sorted((n for who, n in clips.items() if _source(who) == source), reverse=True) for source in sources
+    }
 
 
 def _apex_table(board: Board, cohort: Cohort, clips: list[Clip]) -> Table:

@@ -44,7 +44,7 @@ def forest(board: Board, published: Mapping[str, Sequence[Mapping[str, Any]]], n
     rows = [0.0]
     for line in lines:
         rows.append(rows[-1] + _ROW + 0.17 * len(published.get(line.name, ())))
-    rules = [f"published, {short(one['rule'], 16)}" for of_line in published.values() for one in of_line]
+    rules = [f"published, {short(figure['rule'], 16)}" for of_line in published.values() for figure in of_line]
     left, right, height = max(room([line.name for line in lines]), room(["", *rules], 6.5)), 1.35, rows[-1]
     sheet = Sheet(WIDTH, height + 0.75)
     axes = sheet.axes(left, 0.25, WIDTH - left - right, height)
@@ -65,12 +65,12 @@ def forest(board: Board, published: Mapping[str, Sequence[Mapping[str, Any]]], n
         for seed in row["per_seed"] if row["seeds"] > 1 else ():
             axes.plot([seed["uf1"]] * 2, [y - 0.085, y + 0.085], color=colour, linewidth=0.8)
         axes.plot([row["uf1"]], [y], "o", color=colour, markersize=4.6, markeredgewidth=0)
-        for number, one in enumerate(published.get(line.name, ()), 1):
+        for number, figure in enumerate(published.get(line.name, ()), 1):
             at = y + 0.05 + 0.17 * number
-            axes.plot([one["uf1"]], [at], "D", markerfacecolor="none", markeredgecolor=INK, markersize=4, mew=0.8)
-            axes.annotate(f"{one['uf1']:.4f}", (one["uf1"], at), (6, 0), textcoords="offset points", va="center",
+            axes.plot([figure["uf1"]], [at], "D", markerfacecolor="none", markeredgecolor=INK, markersize=4, mew=0.8)
+            axes.annotate(f"{figure['uf1']:.4f}", (figure["uf1"], at), (6, 0), textcoords="offset points", va="center",
                           fontsize=6.5, color=MUTED)  # fmt: skip
-            axes.text(-0.03, at, f"published, {short(one['rule'], 16)}", transform=axes.get_yaxis_transform(),
+            axes.text(-0.03, at, f"published, {short(figure['rule'], 16)}", transform=axes.get_yaxis_transform(),
                       ha="right", va="center", fontsize=6.5, color=MUTED)  # fmt: skip
         weight = "bold" if line.tied else "normal"
         edge = axes.get_yaxis_transform()
@@ -91,7 +91,7 @@ def _with_interval(row: Mapping[str, Any]) -> str:
 
 
 def _limits(lines: Sequence[Line], published: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[float, float]:
-    values = [one["uf1"] for of_line in published.values() for one in of_line]
+    values = [figure["uf1"] for of_line in published.values() for figure in of_line]
     for line in lines:
         values += [line.row["uf1"], *(line.row["uf1_interval"] or ()), *line.row["chance_interval"]]
     return max(math.floor(20 * min(values) - 0.2) / 20, 0.0), min(math.ceil(20 * max(values) + 0.2) / 20, 1.0)
@@ -102,7 +102,9 @@ def differences(board: Board, name: str) -> Picture | None:
     lines, found = board.lines, board.documents.at(board.pairs)["comparisons"]
     if len(lines) < 2:
         return None
-    pair = {(one["model"], one["reference"]): (one["difference"], one["p_holm"]) for one in found}
+    pair = {
+        (compared["model"], compared["reference"]): (compared["difference"], compared["p_holm"]) for compared in found
+    }
     pair |= {(b, a): (-value, p) for (a, b), (value, p) in pair.items()}
     left = room([f"{line.name}  00" for line in lines])
     size = min(0.52, (WIDTH - left) / len(lines))
@@ -123,7 +125,7 @@ def differences(board: Board, name: str) -> Picture | None:
             axes.text(column + 0.5, row + 0.5, shown(value, 2, signed=True), ha="center", va="center",
                       fontsize=min(7.5, 14.4 * size + 0.4), fontweight="bold" if seen else "normal",
                       color=INK)  # fmt: skip
-    told = [one["words"] for one in found if one["verdict"] in ("better", "worse")]
+    told = [compared["words"] for compared in found if compared["verdict"] in ("better", "worse")]
     return sheet.picture(
         name,
         f"Paired differences of UF1 on {board.dataset}",
@@ -177,7 +179,7 @@ def cost(board: Board, points: Sequence[Mapping[str, Any]], name: str) -> Pictur
         return None
     panel, gap, left = 2.35, 0.75, 0.5
     sheet = Sheet(WIDTH, 2.9)
-    scores = [one["uf1"] for one in points]
+    scores = [point["uf1"] for point in points]
     margin = max(0.12 * (max(scores) - min(scores)), 0.01)
     low, high = min(scores) - margin, max(scores) + margin
     for number, (key, title) in enumerate((("params", "parameters (number)"), ("flops", "FLOPs per clip (number)"))):
@@ -190,19 +192,19 @@ def cost(board: Board, points: Sequence[Mapping[str, Any]], name: str) -> Pictur
         axes.set_ylim(low, high)
         if not number:
             axes.set_ylabel("UF1")
-        costs = [max(one[key], 1) for one in points]
+        costs = [max(point[key], 1) for point in points]
         span = max(math.log10(max(costs) / min(costs)), 0.5)
         axes.set_xlim(min(costs) / 10 ** (0.1 * span), max(costs) * 10 ** (0.12 * span))
         front = _front([(c, s) for c, s in zip(costs, scores, strict=True)])
         axes.plot(*zip(*front, strict=True), color=PALE, linewidth=1.2, drawstyle="steps-post", zorder=0)
         labels = spread(scores, (high - low) / 17)
         middle = math.log10(min(costs)) + span / 2
-        for one, x, y, at in zip(points, costs, scores, labels, strict=True):
+        for point, x, y, at in zip(points, costs, scores, labels, strict=True):
             best = (x, y) in front
             axes.plot([x], [y], "o", color=ACCENT, markersize=4.8, markeredgewidth=0.9,
                       markeredgecolor=ACCENT, markerfacecolor=ACCENT if best else PAPER)  # fmt: skip
             right = math.log10(x) > middle
-            axes.annotate(short(one["model"], 20), (x, at), (-6 if right else 6, 0), textcoords="offset points",
+            axes.annotate(short(point["model"], 20), (x, at), (-6 if right else 6, 0), textcoords="offset points",
                           ha="right" if right else "left", va="center", fontsize=7)  # fmt: skip
     told = "; ".join(
         f"{p['model']} {p['params']:,} parameters, {p['flops']:,} FLOPs, UF1 {p['uf1']:.4f}" for p in points

@@ -109,8 +109,8 @@ def _oracles(board: Board, line: Line) -> list[Cell]:
     of_source = board.documents.at(f"board/{index}")
     place = next(
         number
-        for number, one in enumerate(of_source)
-        if (one["model"], one["dataset"], one["configuration"]) == (cell.model, cell.dataset, cell.configuration)
+        for number, row in enumerate(of_source)
+        if (row["model"], row["dataset"], row["configuration"]) == (cell.model, cell.dataset, cell.configuration)
     )
     return [
         Cell("–") if score is None else board.documents.number(f"board/{index}/{place}/oracle/{rule}/uf1")
@@ -124,15 +124,15 @@ def class_table(board: Board) -> Table:
     columns += [Column(title) for title in ("clips", "subjects", "recall", "precision", "F1", "95 %")]
     rows, number, ends, warnings = [], board.documents.number, board.documents.ends, []
     for line in board.lines:
-        for index, one in enumerate(line.row["per_class"]):
+        for index, of_class in enumerate(line.row["per_class"]):
             at = f"{line.at}/per_class/{index}"
             rows.append(Row([
-                Cell(line.name if not index else ""), Cell(one["class"]),
+                Cell(line.name if not index else ""), Cell(of_class["class"]),
                 number(f"{at}/clips"), number(f"{at}/subjects"),
                 number(f"{at}/recall", 3), number(f"{at}/precision", 3), number(f"{at}/f1", 3),
                 ends(f"{at}/f1_interval"),
             ], "baseline" if line.baseline else "model"))  # fmt: skip
-            warnings += [one["warning"]] if one["warning"] else []
+            warnings += [of_class["warning"]] if of_class["warning"] else []
     return Table(
         named(board, "classes"), f"Classes of {board.dataset}", columns, rows, "; ".join(dict.fromkeys(warnings))
     )
@@ -144,12 +144,12 @@ def pair_table(board: Board) -> Table:
     columns += [Column(t) for t in ("difference", "95 %", "p", "p, Holm", "SE subjects", "SE seeds")]
     columns.append(Column("in words", numeric=False))
     rows, number, ends = [], board.documents.number, board.documents.ends
-    for index, one in enumerate(board.documents.at(board.pairs)["comparisons"]):
+    for index, pair in enumerate(board.documents.at(board.pairs)["comparisons"]):
         at = f"{board.pairs}/comparisons/{index}"
         rows.append(Row([
-            Cell(one["model"]), Cell(one["reference"]), number(f"{at}/difference", signed=True),
+            Cell(pair["model"]), Cell(pair["reference"]), number(f"{at}/difference", signed=True),
             ends(f"{at}/interval"), number(f"{at}/p"), number(f"{at}/p_holm"),
-            number(f"{at}/subject_error"), number(f"{at}/seed_error"), Cell(one["verdict"]),
+            number(f"{at}/subject_error"), number(f"{at}/seed_error"), Cell(pair["verdict"]),
         ]))  # fmt: skip
     family = board.documents.at(board.pairs)["family"]
     note = (
@@ -164,7 +164,7 @@ def stability(board: Board) -> list[list[float]]:
     """Per model, the share of draws of subjects in which it has each rank."""
     counts = [line.entry.counts for line in board.lines]
     strata = next(iter(scopes(board.best.cell).values())).strata
-    return rank_shares([one.reshape(-1, *one.shape[2:]) for one in counts], strata, metrics.uf1).tolist()  # type: ignore[no-any-return]
+    return rank_shares([of_model.reshape(-1, *of_model.shape[2:]) for of_model in counts], strata, metrics.uf1).tolist()  # type: ignore[no-any-return]
 
 
 def people(board: Board) -> list[dict[str, Any]]:
@@ -180,7 +180,7 @@ def people(board: Board) -> list[dict[str, Any]]:
         {"subject": subject, "clips": clips[subject], "right": [of_line[subject] for of_line in per_line]}
         for subject in board.best.cell.subjects
     ]
-    return sorted(found, key=lambda one: (float(np.mean([one["right"][i] for i in models])), one["subject"]))
+    return sorted(found, key=lambda person: (float(np.mean([person["right"][i] for i in models])), person["subject"]))
 
 
 def missed_table(board: Board) -> Table:
@@ -255,6 +255,7 @@ def subject_table(board: Board, found: list[dict[str, Any]]) -> Table:
     """What the figure of subjects shows, as numbers."""
     columns = [Column("subject", numeric=False), Column("clips"), *(Column(line.name) for line in board.lines)]
     rows = [
-        Row([Cell(one["subject"]), plain(one["clips"]), *(plain(share, 3) for share in one["right"])]) for one in found
+        Row([Cell(person["subject"]), plain(person["clips"]), *(plain(share, 3) for share in person["right"])])
+        for person in found
     ]
     return Table(named(board, "subjects"), f"Share of each subject's clips found on {board.dataset}", columns, rows)

@@ -30,18 +30,18 @@ def progress(model: str, studies: Sequence[Mapping[str, Any]], name: str) -> Pic
     axes.set_ylabel("UF1 on inner subjects")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     for study in studies:
-        known = [one for one in study["tried"] if one["inner_uf1"] is not None]
-        whole = [one for one in known if one["state"] == "complete"]
-        part = [one for one in known if one["state"] != "complete"]
+        known = [entry for entry in study["tried"] if entry["inner_uf1"] is not None]
+        whole = [entry for entry in known if entry["state"] == "complete"]
+        part = [entry for entry in known if entry["state"] != "complete"]
         if whole:
-            best = np.maximum.accumulate([one["inner_uf1"] for one in whole])
-            numbers = [one["number"] for one in whole]
+            best = np.maximum.accumulate([entry["inner_uf1"] for entry in whole])
+            numbers = [entry["number"] for entry in whole]
             axes.plot(numbers, best, color=ACCENT, linewidth=1, alpha=0.6, drawstyle="steps-post")
-            axes.plot(numbers, [one["inner_uf1"] for one in whole], "o", color=ACCENT, markersize=3.4, mew=0)
+            axes.plot(numbers, [entry["inner_uf1"] for entry in whole], "o", color=ACCENT, markersize=3.4, mew=0)
         if part:
-            axes.plot([one["number"] for one in part], [one["inner_uf1"] for one in part], "o",
+            axes.plot([entry["number"] for entry in part], [entry["inner_uf1"] for entry in part], "o",
                       markerfacecolor=PAPER, markeredgecolor=MUTED, markersize=3.2, markeredgewidth=0.7)  # fmt: skip
-    scored = [one["inner_uf1"] for study in studies for one in study["tried"] if one["inner_uf1"] is not None]
+    scored = [entry["inner_uf1"] for study in studies for entry in study["tried"] if entry["inner_uf1"] is not None]
     said = f", UF1 {min(scored):.4f} to {max(scored):.4f}" if scored else ""
     return sheet.picture(
         name, f"Progress of the search for {model}", f"{len(studies)} searches, {len(scored)} configurations{said}."
@@ -64,15 +64,15 @@ def parallel(
     """
     if not space:
         return None
-    tried = [(one, one["number"] == study["chosen"]) for study in studies for one in study["tried"]]
-    tried = [(one, chosen) for one, chosen in tried if one["inner_uf1"] is not None]
+    tried = [(entry, entry["number"] == study["chosen"]) for study in studies for entry in study["tried"]]
+    tried = [(entry, chosen) for entry, chosen in tried if entry["inner_uf1"] is not None]
     names = list(space)
     sheet = Sheet(WIDTH * 0.9, 2.6)
     axes = sheet.axes(0.55, 0.35, WIDTH * 0.9 - 1.1, 1.95)
     axes.set_xlim(0, len(names))
     axes.set_ylim(-0.12, 1.12)
     axes.axis("off")
-    scores = [one["inner_uf1"] for one, _ in tried] or [0.0]
+    scores = [entry["inner_uf1"] for entry, _ in tried] or [0.0]
     low, high = min(scores), max(max(scores), min(scores) + 1e-9)
     for position, key in enumerate([*names, "UF1 on inner subjects"]):
         axes.plot([position] * 2, [0, 1], color=PALE, linewidth=1, zorder=0, clip_on=False)
@@ -83,12 +83,12 @@ def parallel(
             x, y = (position + 0.03, at) if inside else (position, 1.03 if at else -0.03)
             axes.text(x, y, text, ha="left" if inside else "center", fontsize=6.5, color=MUTED,
                       va="center" if inside else "bottom" if at else "top")  # fmt: skip
-    for one, chosen in sorted(tried, key=lambda pair: (pair[1], pair[0]["inner_uf1"])):
-        places = [_place(space[key], one["params"].get(key)) for key in names]
+    for entry, chosen in sorted(tried, key=lambda pair: (pair[1], pair[0]["inner_uf1"])):
+        places = [_place(space[key], entry["params"].get(key)) for key in names]
         heights = [place for place in places if place is not None]
         if len(heights) < len(places):
             continue
-        heights.append((one["inner_uf1"] - low) / (high - low))
+        heights.append((entry["inner_uf1"] - low) / (high - low))
         style: Any = {"color": MUTED, "linewidth": 0.6, "alpha": 0.45}
         if chosen:
             style = {"color": ACCENT, "linewidth": 1.3, "alpha": 0.9}

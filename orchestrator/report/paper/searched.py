@@ -47,12 +47,12 @@ def _facts(line: Line) -> SearchFacts:
                 "choice": None if history.chosen is None else vars(history.chosen),
                 "tried": [
                     {
-                        "number": one.number,
-                        "params": {**base, **one.params},
-                        "state": one.state,
-                        "inner_uf1": one.inner_uf1,
+                        "number": tried.number,
+                        "params": {**base, **tried.params},
+                        "state": tried.state,
+                        "inner_uf1": tried.inner_uf1,
                     }
-                    for one in history.configurations
+                    for tried in history.configurations
                 ],
             }
         )

@@ -88,7 +88,7 @@ def _differences(board: Board) -> Section:
             f"{found['family']} pairs."
         ]
     ]
-    words = {frozenset((one["model"], one["reference"])): one["words"] for one in found["comparisons"]}
+    words = {frozenset((pair["model"], pair["reference"])): pair["words"] for pair in found["comparisons"]}
     told += [[f"{words[frozenset((board.best.name, line.name))]}."] for line in board.lines[1:4] if not line.baseline]
     if _disagree(board):
         told.append(
@@ -105,7 +105,9 @@ def _disagree(board: Board) -> bool:
     """Whether a model is not separable from the best in one place, and told apart from it in another."""
     found = board.documents.at(board.pairs)
     apart = {
-        frozenset((one["model"], one["reference"])) for one in found["comparisons"] if one["p_holm"] <= found["level"]
+        frozenset((pair["model"], pair["reference"]))
+        for pair in found["comparisons"]
+        if pair["p_holm"] <= found["level"]
     }
     return any(line.tied and frozenset((line.name, board.best.name)) in apart for line in board.lines[1:])
 
@@ -172,9 +174,11 @@ def _search(board: Board) -> Section:
     ]
     told += [[why_not]] if why_not else []
     pictures: list[Picture | None] = []
-    for number, one in enumerate(found, 1):
-        pictures.append(search_charts.progress(one.model, one.studies, named(board, f"search-{number}")))
-        pictures.append(search_charts.parallel(one.model, one.studies, one.space, named(board, f"tried-{number}")))
+    for number, search in enumerate(found, 1):
+        pictures.append(search_charts.progress(search.model, search.studies, named(board, f"search-{number}")))
+        pictures.append(
+            search_charts.parallel(search.model, search.studies, search.space, named(board, f"tried-{number}"))
+        )
     return Section(anchor, title, told, pictures, [optimism, searched.chosen_table(board, found)])
 
 

@@ -45,14 +45,14 @@ def write_report(opened: Sequence[tuple[str, Plan, Ledger]], to: Path) -> list[s
     """
     sources = read(opened)
     scored = score_documents(sources)
-    boarded = [leaderboard(one.results.cells, document) for one, document in zip(sources, scored, strict=True)]
+    boarded = [leaderboard(source.results.cells, document) for source, document in zip(sources, scored, strict=True)]
     found = boards(sources, scored, boarded)
     parts = [(board, sections(board)) for board in found]
     listed, told = checklist(sources), methods(found)
     files: dict[str, bytes] = {}
     for _, of_board in parts:
         for section in of_board:
-            files |= {f"figures/{one.name}.pdf": one.pdf for one in section.pictures if one is not None}
+            files |= {f"figures/{picture.name}.pdf": picture.pdf for picture in section.pictures if picture is not None}
             for table in section.all_tables():
                 files |= _files(table)
     files |= _files(listed)

@@ -13,12 +13,12 @@ from mer_data.problems import BadInput
 from orchestrator.cli import commands as cli
 from orchestrator.console import Console
 from orchestrator.output.results import open_results
-from orchestrator.report.claims import claim_documents
+from orchestrator.report.claims import claims_document
 
 
 def claimed(path: Path, uf1: float, model: str = "ststnet", dataset: str | None = None) -> dict[str, Any]:
-    (document,) = claim_documents(*open_results(path, Console()), uf1, model, dataset, partial=False)
-    return document
+    (claim,) = claims_document(*open_results(path, Console()), uf1, model, dataset, partial=False)["claims"]
+    return claim
 
 
 def test_a_figure_is_placed_among_honest_and_oracle_scores(listed: Path) -> None:
