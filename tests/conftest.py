@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 from blobs import blob_clips, write_blobs
 from moto.server import ThreadedMotoServer
+from xdist.scheduler import LoadScopeScheduling
 
 from mer_data.storage.store import Store
 
@@ -18,26 +21,37 @@ for _name in ("MLFLOW_TRACKING_URI", "MER_STORE", "MER_RUNS", "RAY_ADDRESS", "SS
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
+class _TogetherWhatIsShared(LoadScopeScheduling):
+    """With several processes (``-n 2``), tests that share something costly run in the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _shares(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _TogetherWhatIsShared:
+    return _TogetherWhatIsShared(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (``-n 2``), tests that share something costly run in the same one.
-
-    That is the session's Ray, whose tests take longest and so begin; what the tests of the report read; the twin of a
-    format; else what a file's tests share.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_shares(item)))
-    items.sort(key=lambda item: "ray_session" not in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: _shares(item.nodeid) != "ray")  # they take longest, so they begin
 
 
-def _shares(item: pytest.Item) -> str:
-    if "ray_session" in getattr(item, "fixturenames", ()):
+@cache
+def _shares(nodeid: str) -> str:
+    """What a test shares: the session's Ray, what tests of the report read, the twin of a format, a file's fixtures."""
+    file, _, name = nodeid.partition("::")
+    if "ray_session" in _text(file):
         return "ray"
-    if item.path.parent.name == "report":
+    if "/report/" in file:
         return "report"
-    if item.path.name == "test_contract.py" and hasattr(item, "callspec"):
-        return str(item.callspec.id.split("-")[0])
-    return str(item.path)
+    if file.endswith("test_contract.py"):
+        return name.partition("[")[2].rstrip("]").partition("-")[0]
+    return file
+
+
+@cache
+def _text(file: str) -> str:
+    return (Path(__file__).parents[1] / file).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
