@@ -13,7 +13,6 @@ from mer_data import synthetic
 from mer_data.features import FEATURES
 from mer_data.files import written_aside
 from mer_data.formats import import_dataset
-from mer_data.problems import BadInput
 from mer_data.storage.store import Store
 from mer_models.spec import models
 from orchestrator.console import Console, duration
@@ -29,7 +28,7 @@ from orchestrator.output.ledger import Ledger
 from orchestrator.output.weights import tell_weights, without_weights
 from orchestrator.precompute.missing import precompute
 from orchestrator.report import leaderboard, result_files
-from orchestrator.report.predictions import score_cells
+from orchestrator.report.predictions import CellPredictions, score_cells
 from orchestrator.report.tables import print_leaderboard
 from orchestrator.sweep.estimate import warn_if_long
 
@@ -172,8 +171,6 @@ def _tell_dataset(planned: PlannedDataset, console: Console) -> None:
 
 def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     """Print the leaderboard, write it into files, mirror it into MLflow, and return status and score."""
-    from orchestrator.report import mlflow_sync
-
     ledger = Ledger(out / "ledger")
     state = leaderboard.status(plan, ledger)
     by_reason = Counter((failure["model"], failure["reason"].strip()) for failure in state["failures"])
@@ -183,13 +180,26 @@ def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     score = leaderboard.score_document(plan, ledger, scored, plan.rule)
     print_leaderboard(leaderboard.board(scored, score), console)
     result_files.write(plan, out, scored, score)
-    try:
-        mlflow_sync.sync(plan, scored, out)
-        console.say(f"\nCompare runs in a browser:  {mlflow_sync.ui_command(out)}")
-    except BadInput as error:
-        # The results are in the ledger; the mirror can be made at any time.
-        console.warn(f"\nMLflow was not written. {error}\nLater:  mer track sync {out}")
+    _mirror(plan, scored, out, console)
     return {"status": state, "score": score}
+
+
+def _mirror(plan: Plan, scored: Sequence[CellPredictions], out: Path, console: Console) -> None:
+    """Write MLflow's runs. The results are in the ledger; whatever MLflow may lack, the mirror can be made later."""
+    from orchestrator.report.mlflow_mirror.cells import is_current, sync
+    from orchestrator.report.mlflow_mirror.page import ui_command
+    from orchestrator.report.mlflow_mirror.store import Look, MirrorLost
+
+    try:
+        if not is_current(plan, scored, out):
+            lost = Look(out).result()
+            if lost is not None:
+                raise lost
+            sync(plan, scored, out)
+    except MirrorLost as error:
+        console.warn(f"\nMLflow was not written. {error}\nLater:  mer track sync {out}")
+    else:
+        console.say(f"\nCompare runs in a browser:  {ui_command(out)}")
 
 
 def _tell_groups(planned: PlannedDataset, search: Search | None, console: Console) -> None:

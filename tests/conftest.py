@@ -19,6 +19,8 @@ for _name in ("MLFLOW_TRACKING_URI", "MER_STORE", "MER_RUNS", "RAY_ADDRESS", "SS
     os.environ.pop(_name, None)
 # A token that another run left in the home folder must not decide whether the tests' cluster starts.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+# Tests run beside each other: each with one thread, so that none waits for a core that another one has.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class _TogetherWhatIsShared(LoadScopeScheduling):

@@ -76,7 +76,7 @@ def test_the_kubernetes_job_uses_the_image_and_ends() -> None:
 def test_over_ssh_the_page_of_mlflow_is_shown_where_one_came_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from orchestrator.report.mlflow_sync import ui_command
+    from orchestrator.report.mlflow_mirror.page import ui_command
 
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     assert "ssh" not in ui_command(tmp_path / "runs" / "x").split()
@@ -85,9 +85,9 @@ def test_over_ssh_the_page_of_mlflow_is_shown_where_one_came_from(
     assert program == "ssh"
     assert options[:3] == ["-t", "-L", "5000:127.0.0.1:5000"]
     assert options[3].endswith("@10.0.0.2")
-    _, mlflow, *rest = shlex.split(remote)
-    assert Path(mlflow).is_absolute()  # ssh gives no login shell, so nothing is on the path
-    assert rest[:2] == ["ui", "--backend-store-uri"]
+    program, *rest = shlex.split(*shlex.split(remote))
+    assert Path(program).is_absolute()  # ssh gives no login shell, so nothing is on the path
+    assert rest == ["ui", str(tmp_path / "runs" / "x")]
 
 
 def test_gpus_count_that_a_growing_cluster_does_not_have_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,7 +169,8 @@ def sync(out: str, model_files: tuple[str, ...]) -> None:
     """Rebuild the runs from the ledger."""
     from mer_models.spec import models
     from orchestrator.experiment import user_models
-    from orchestrator.report import mlflow_sync
+    from orchestrator.report.mlflow_mirror.cells import sync as mirror
+    from orchestrator.report.mlflow_mirror.page import ui_command
     from orchestrator.report.predictions import score_cells
 
     plan, ledger, output = _open(out)
@@ -180,8 +181,24 @@ def sync(out: str, model_files: tuple[str, ...]) -> None:
     remedy = "give the file that registers it with --models, or install its package"
     raise_all(Problem(out, f"unknown model {name}", remedy) for name in plan.recipes if name not in models())
     folder = ledger.root.parent
-    mlflow_sync.sync(plan, score_cells(plan, ledger, partial=True), folder)
-    click.echo(mlflow_sync.ui_command(folder))
+    mirror(plan, score_cells(plan, ledger, partial=True), folder)
+    click.echo(ui_command(folder))
+
+
+@click.command()
+@click.argument("out", required=False)
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Of this machine.")
+def ui(out: str | None, port: int) -> int:
+    """The runs in a browser: MLflow's page on this machine, opened on the scores.
+
+    It shows all runs beside OUT; without one, those of the folder where runs go. Ctrl-C ends it.
+    """
+    from orchestrator.output.folder import Output, default_output
+    from orchestrator.report.mlflow_mirror.page import served
+
+    with served(Output(out or default_output("any")).folder, port) as (address, server):
+        click.echo(f"{address}\nCtrl-C ends it.")
+        return server.wait()
 
 
 def exit_status(document: dict[str, Any]) -> int:

@@ -43,7 +43,7 @@ def write(plan: Plan, out: Path, scored: Sequence[CellPredictions], document: Ma
         "environment.json": json.dumps(_environment(scored), indent=1) + "\n",
     }
     if plan.studies:
-        texts["chosen.csv"] = csv_text(_chosen_lines(plan, out))
+        texts["chosen.csv"] = csv_text(chosen_lines(plan, out))
     for name, text in texts.items():
         with written_aside(out / name) as aside:
             aside.write_text(text, encoding="utf-8")
@@ -141,7 +141,7 @@ def subject_lines(plan: Plan, scored: Sequence[CellPredictions]) -> Iterator[Lin
             }
 
 
-def _chosen_lines(plan: Plan, out: Path) -> Iterator[Line]:
+def chosen_lines(plan: Plan, out: Path) -> Iterator[Line]:
     """A line per fold of each search: what was chosen for it."""
     for study, history in histories(plan, out):
         if history.chosen is not None:

@@ -73,4 +73,4 @@ def test_the_page_of_mlflow_is_shown_on_the_laptop_and_only_there(
     finally:
         laptop.run("pkill --full '^ssh -tt -i .ssh'")  # its terminal on the head goes away, and the server with it
         page.communicate()
-    assert not head.run("pgrep --full '[m]lflow ui'", ok=False).stdout
+    assert not head.run("pgrep --full '[m]lflow server'", ok=False).stdout

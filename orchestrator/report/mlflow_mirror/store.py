@@ -1,0 +1,188 @@
+"""Where MLflow's runs are: the address, whether it can be used, and one writer at a time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shlex
+import sqlite3
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+import filelock
+from filelock import FileLock, Timeout
+
+from mer_data.problems import BadInput, Problem
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DATABASE = "mlflow.db"
+_PATIENCE = 10.0  # seconds until a store that does not answer counts as gone
+_TURN = 120.0  # seconds in which another writer should have ended
+_SQLITE = "sqlite:///"
+_QUOTED = str.maketrans({mark: quote(mark) for mark in "%?#"})
+_LIBRARIES = Path(filelock.__file__).parents[1]
+
+
+def tracking_uri(out: Path) -> str:
+    """``MLFLOW_TRACKING_URI`` if set, else a SQLite file beside the output folders, so that experiments compare.
+
+    What means something in a URL is quoted in it: MLflow reads it so.
+    """
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{str(database(out)).translate(_QUOTED)}"
+
+
+def database(out: Path) -> Path:
+    """The SQLite file beside an output folder."""
+    return out.resolve().parent / DATABASE
+
+
+def is_there(out: Path) -> bool:
+    """Whether a store that is a file exists; of a server nobody knows before asking it."""
+    file = _file(tracking_uri(out))
+    return file is None or file.exists()
+
+
+def shown(uri: str) -> str:
+    """An address without its password, for people and logs."""
+    return re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", uri)
+
+
+class MirrorLost(BadInput):
+    """The mirror cannot be written. Nothing but the mirror is missing: results are in the ledger."""
+
+
+def _lost(uri: str, what: str, remedy: str = "") -> MirrorLost:
+    return MirrorLost(Problem(f"MLflow, {shown(uri)}", what, remedy))
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[MlflowClient]:
+    """MLflow's client, for whoever writes; others wait for their turn, where the store is a file.
+
+    Raises
+    ------
+    MirrorLost
+        Whatever goes wrong in the block, but for bugs of this program: MLflow, SQLAlchemy, alembic and drivers of
+        databases have errors of their own.
+    """
+    uri = tracking_uri(out)
+    try:
+        with _turn(uri):
+            yield _client(uri)
+            # MLflow also makes the folder whose name is the quoted one, and puts nothing there.
+            if "%" in uri and _file(uri) is not None:
+                with suppress(OSError):
+                    os.removedirs(Path(uri.removeprefix(_SQLITE)).parent)
+    except MirrorLost:
+        raise
+    except Exception as error:
+        if _of_ours(error):
+            raise
+        raise _lost(uri, *_in_words(uri, error)) from error
+
+
+@contextmanager
+def _turn(uri: str) -> Iterator[None]:
+    """Hold the lock beside a SQLite file: it is made, upgraded and written by one process at a time."""
+    file = _file(uri)
+    if file is None:
+        yield
+        return
+    try:
+        with FileLock(f"{file}.lock", timeout=_TURN):
+            yield
+    except Timeout:
+        raise _lost(uri, f"another run has been writing it for {_TURN:.0f} seconds") from None
+
+
+def _file(uri: str) -> Path | None:
+    return Path(unquote(uri.removeprefix(_SQLITE).partition("?")[0])) if uri.startswith(_SQLITE) else None
+
+
+def _client(uri: str) -> MlflowClient:
+    # A server that does not answer must not hold up a result for minutes.
+    for name, value in {"MAX_RETRIES": "1", "TIMEOUT": f"{_PATIENCE:.0f}"}.items():
+        os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+    from mlflow.store.tracking import sqlalchemy_store as _store  # noqa: F401 - it sets levels of its own
+
+    for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return MlflowClient(tracking_uri=uri)
+
+
+def _of_ours(error: Exception) -> bool:
+    """Whether it is a bug of this program: an error of Python's own that no library had a part in."""
+    frames = traceback.extract_tb(error.__traceback__)
+    by_library = any(Path(frame.filename).is_relative_to(_LIBRARIES) for frame in frames)
+    return type(error).__module__ == "builtins" and not by_library
+
+
+def _in_words(uri: str, error: Exception) -> tuple[str, str]:
+    """What is wrong, and the remedy, in our words; what the library said stands for itself where we know no more."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ModuleNotFoundError):
+            return f"its database needs the Python package {cause.name}", f"pip install {cause.name}"
+        cause = cause.__cause__ or cause.__context__
+    file = _file(uri)
+    if file is not None and file.exists():
+        if not os.access(file, os.R_OK | os.W_OK) or not os.access(file.parent, os.W_OK):
+            return "may not be written by you", f"get write access to {file} and its folder, or set MLFLOW_TRACKING_URI"
+        if not _is_sound(file):
+            return "is damaged", f"mv {shlex.quote(str(file))} {shlex.quote(f'{file}.damaged')}"
+    said = str(error).strip().partition("\n")[0]
+    if "schema" in said and "out-of-date" in said:
+        return "was made by another version of MLflow", f"mlflow db upgrade {shlex.quote(shown(uri))}"
+    return f"cannot be written: {type(error).__name__}: {shown(said)[:300]}", "check MLFLOW_TRACKING_URI"
+
+
+def _is_sound(file: Path) -> bool:
+    """Whether SQLite can read the file's schema."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as opened:
+            opened.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        return True  # it is in use
+    except sqlite3.DatabaseError:
+        return False
+    return True
+
+
+class Look:
+    """A look at the store beside other work, before hours are spent: whether it can be written.
+
+    Parameters
+    ----------
+    out
+        The output folder that will be mirrored.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._lost: MirrorLost | None = None
+        self._thread = threading.Thread(target=self._look, name="look-at-mlflow", daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        try:
+            with writing(self._out) as client:
+                client.search_experiments(max_results=1)
+        except MirrorLost as error:
+            self._lost = error
+
+    def result(self) -> MirrorLost | None:
+        """Why it cannot be written, or None; waits for an answer for ten seconds at most."""
+        self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            return _lost(tracking_uri(self._out), f"has not answered for {_PATIENCE:.0f} seconds")
+        return self._lost
