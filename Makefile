@@ -9,7 +9,7 @@ demo: $(READY)    ## the whole job on synthetic faces: features, every subject h
 	$(BIN)/mer demo
 
 test: $(READY)    ## the tests that take seconds each
-	$(BIN)/pytest -n 2 -m "not slow and not fault and not cluster and not gpu"
+	$(BIN)/pytest -n 2 -m "not slow and not fault and not cluster and not gpu and not browser"
 
 test-all: $(READY)    ## every test this machine can run
 	$(BIN)/pytest

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mer_models.batches import Input, clip_order, mirrored
 from mer_models.losses import LOSSES
+from mer_models.progress import tell_epoch
 from mer_models.spec import FoldArrays, ModelSpec, Outcome, Recipe, TrainingFailed
 
 
@@ -64,6 +65,7 @@ def fit(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: 
         step.end_epoch()
         if epoch == kept[len(logits)]:
             logits.append(predict(network, test, recipe.batch_size))
+        tell_epoch(epoch, recipe.epochs)
     # One transfer at the end: asking the device earlier would make it wait for every epoch.
     stacked = torch.stack(logits).cpu().numpy()
     broken = ~np.isfinite(stacked).all(axis=(1, 2))

@@ -16,9 +16,13 @@ import rich.console
 import rich.markup
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 _SECONDS_BETWEEN_LINES = 10.0
+_TELLS = 2  # pieces that are done; one alone says little about the others
+_NEW = 0.3  # the weight of a new estimate of the time left
 _LOG_WIDTH = 160  # of tables in a file, which has no terminal's
+_PIPED_WIDTH = 1000
 
 
 def duration(seconds: float) -> str:
@@ -43,9 +47,17 @@ class Advance:
     def __init__(self, title: str, total: int, unit: str, bar: tuple[Progress, TaskID] | None) -> None:
         self._title, self._total, self._unit, self._bar = title, total, unit, bar
         self._done = 0
+        self._left: tuple[float, float] | None = None  # as said last, and when
         self._start = self._said = time.monotonic()
 
-    def advance(self, count: int, note: str = "", seconds_left: float | None = None, total: int | None = None) -> None:
+    def advance(
+        self,
+        count: int,
+        note: str = "",
+        seconds_left: float | None = None,
+        total: int | None = None,
+        part: float = 0.0,
+    ) -> None:
         """Count work as done.
 
         Parameters
@@ -58,20 +70,23 @@ class Advance:
             A better estimate than the mean rate so far, if the caller has one; NaN if nobody can tell yet.
         total
             How much there is in all, if that was not known at the start.
+        part
+            How much of what is not done yet is done nearly: the sum over pieces, each less than one.
         """
         self._total = total or self._total
         self._done += count
         now = time.monotonic()
-        rate = self._done / max(now - self._start, 1e-9)
-        left = (self._total - self._done) / rate if seconds_left is None and self._done else seconds_left
-        status = f"{rate:.1f} {self._unit}/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.0f} s for each"
-        if self._done < self._total and left is not None and not math.isnan(left):
-            status += f", {duration(left)} left"
-        if note:
-            status = f"{note}; {status}"
+        done = self._done + part
+        rate = done / max(now - self._start, 1e-9)
+        if seconds_left is None and done >= _TELLS:
+            seconds_left = (self._total - done) / rate
+        status = f"{rate:.1f} {self._unit}/s" if rate >= 1 else f"{1 / rate:.0f} s for each" if rate else ""
+        if self._done < self._total and seconds_left is not None and not math.isnan(seconds_left):
+            status += f", {duration(self._smoothed(seconds_left, now))} left"
+        status = "; ".join(filter(None, (note, status)))
         if self._bar:
             bar, task = self._bar
-            bar.update(task, completed=self._done, total=self._total, status=status)
+            bar.update(task, completed=done, total=self._total, status=status, count=f"{self._done}/{self._total}")
         elif now - self._said >= _SECONDS_BETWEEN_LINES or self._done == self._total:
             self._said = now
             print(
@@ -79,6 +94,14 @@ class Advance:
                 file=sys.stderr,
                 flush=True,
             )
+
+    def _smoothed(self, left: float, now: float) -> float:
+        """The time left, without the jumps of single estimates."""
+        if self._left is not None:
+            expected = max(self._left[0] - (now - self._left[1]), 0.0)
+            left = expected + (left - expected) * _NEW
+        self._left = left, now
+        return left
 
     def reach(self, done: int, total: int) -> None:
         """Count up to `done` of `total`; a callback for work that counts by itself."""
@@ -98,6 +121,8 @@ class Console:
         self._err = rich.console.Console(stderr=True, highlight=False)
         # Standard output as it is now: while Ray runs, what it says there is sent elsewhere.
         self._out = self._err if json else rich.console.Console(file=sys.stdout, highlight=False)
+        if not self._out.is_terminal:
+            self._out.width = _PIPED_WIDTH  # nothing is broken that a program may read
         # Kept until there is a file for it: much is said before it is known where results go.
         self._log: TextIO = io.StringIO()
 
@@ -141,20 +166,37 @@ class Console:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[status]}"),
         )
         with Progress(*columns, console=self._err) as bar:
-            yield Advance(title, total, unit, (bar, bar.add_task(title, total=total, status="")))
+            yield Advance(title, total, unit, (bar, bar.add_task(title, total=total, status="", count=f"0/{total}")))
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table on standard output; text stands to the left, numbers to the right."""
-        table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(
+            title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+        )
         for index, name in enumerate(header):
             numeric = bool(rows) and all(row[index][:1].isdigit() or row[index] in ("", "-") for row in rows)
-            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+            table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
         for row in rows:
             table.add_row(*(rich.markup.escape(cell) for cell in row))
-        self._out.print(table)
+        narrow = table.__rich_measure__(self._out, self._out.options).minimum > self._out.width
+        self._out.print(_stacked(title, header, rows, self._out.width) if narrow else table)
         rich.console.Console(file=self._log, width=_LOG_WIDTH, color_system=None).print(table)
+
+
+def _stacked(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Text:
+    """A table for a terminal that is too narrow for it: each row under its first cell, each number with its head."""
+    lines = [title]
+    for row in rows:
+        named = [f"{name} {cell}".replace("\n", " ") for name, cell in zip(header[1:], row[1:], strict=True) if cell]
+        lines += [row[0], "  " + named[0]] if named else [row[0]]
+        for text in named[1:]:
+            if len(lines[-1]) + 2 + len(text) <= width:
+                lines[-1] += f"  {text}"
+            else:
+                lines.append(f"  {text}")
+    return Text("\n".join(lines) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -16,7 +17,7 @@ from mer_models.plugins import BrokenModelFile
 from orchestrator.cli.capsules import capsule, claim, merge, verify
 from orchestrator.cli.data import data, store_option
 from orchestrator.cli.printing import form_option, json_option, print_as, print_json
-from orchestrator.cli.results import compare, exit_status, models_option, power, report, score, status, track
+from orchestrator.cli.results import compare, exit_status, models_option, power, report, score, status, track, ui
 from orchestrator.console import Console
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class _Local(click.Path):
         return super().convert(value, param, ctx)
 
 
+_QUIET = 0.7  # seconds
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _set = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Override a key of the file.")
 _out = click.option(
@@ -54,6 +56,18 @@ def mer() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 something failed or is missing, 2 bad usage or bad input."""
+    # Importing what a command needs takes seconds, in which nobody should wonder whether it hangs.
+    named = " ".join(["mer", *list(sys.argv[1:] if arguments is None else arguments)[:1]])
+    word = threading.Timer(_QUIET, lambda: click.echo(f"{named}: one moment", err=True))
+    word.daemon = True
+    word.start()
+    try:
+        _run(arguments)
+    finally:
+        word.cancel()
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     try:
         sys.exit(mer.main(arguments, prog_name="mer", standalone_mode=False) or 0)
     except click.ClickException as error:
@@ -242,7 +256,7 @@ def _finished(document: dict[str, Any], as_json: bool) -> int:
     return 1 if document["weights"]["missing"] else exit_status(document["status"])
 
 
-for _command in (data, status, score, compare, report, power, track, capsule, verify, merge, claim):
+for _command in (data, status, score, compare, report, power, track, ui, capsule, verify, merge, claim):
     mer.add_command(_command)
 
 if __name__ == "__main__":

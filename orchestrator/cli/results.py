@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from mer_data.problems import BadInput, Problem, raise_all
 from orchestrator.cli.printing import form_option, print_as
-from orchestrator.console import Console
+from orchestrator.console import Console, duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,9 @@ def status(out: str, form: str | None) -> int:
         shown = [name for name in document["jobs"] if name not in ("rejected", "avoided") or name in searched]
         counts = ", ".join(f"{document['jobs'][name]} {name}" for name in shown)
         click.echo(f"{out}: {counts}")
+        for job in document["running"]:
+            how_far = f"epoch {job['done']} of {job['of']}, " if job["of"] else ""
+            click.echo(f"running: {job['model']} on {job['fold']}: {how_far}for {duration(time.time() - job['since'])}")
         for failure in document["failures"]:
             click.echo(f"failed: {failure['model']} on {failure['fold']}: {failure['reason'].strip()}")
 

@@ -16,6 +16,7 @@ _HELD_OUT = {
     "lodo": "{} datasets held out in turn, {}, pooled",
     "hde": "{} runs from one dataset to another, {}, mean of the runs",
 }
+_ONE_HELD_OUT = {"loso": "subject", "lodo": "dataset", "hde": "run"}
 Row = Mapping[str, Any]
 
 
@@ -30,10 +31,14 @@ def print_leaderboard(lines: Sequence[Row], console: Console) -> None:
         _print_absent_classes(rows, console)
     _print_captions(lines, console)
     console.note(
-        "subject, epoch: ORACLES, not results: the UF1 that choosing the best epoch on the test subjects (per subject; "
-        "one for all) would have shown.",
+        "oracle: NOT a result: the UF1 that choosing the best epoch on the test clips would have shown, "
+        f"{_each(lines[0])}, or one epoch for all.",
         dim=True,
     )
+
+
+def _each(row: Row) -> str:
+    return f"one for each {_ONE_HELD_OUT[row['protocol']]}"
 
 
 def _print_captions(rows: Sequence[Row], console: Console) -> None:
@@ -69,13 +74,14 @@ def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
     whole = "" if all(row["complete"] for row in rows) else "NOT COMPLETE, "
     if first["missing_clips"]:
         whole += f"{first['missing_clips']} CLIPS MISSING, "
-    header = ("model", "UF1", "95 %", "UAR", "acc.", "subject", "epoch")
+    each = f"oracle:\n{_ONE_HELD_OUT[first['protocol']]}"
+    header = ("model", "UF1", "95 % of\nUF1", "UAR", "accuracy", each, "oracle:\nepoch")
     console.table(f"{dataset}: {whole}{how}{seeds}", header, cells)
     if len(tied) > 1:
         console.note(f"= not separable from the best, {tied[0]['model']}: other subjects may turn it round")
     for number, configuration in enumerate(changed, 1):
         searched = any(row["searched"] for row in rows if row["configuration"] == configuration)
-        told = configuration if searched else f"the published recipe with {configuration}"
+        told = configuration if searched else f"recipe changed: {configuration}"
         console.note(f"[{number}] {told}")
 
 
@@ -86,7 +92,7 @@ def _print_searches(rows: Sequence[Row], console: Console) -> None:
     ]
     if not tried:
         return
-    header = ("search", "nested", "95 %", "BBC", "95 %", "naive", "95 %")
+    header = ("search", "nested", "95 % of\nnested", "BBC", "95 % of\nBBC", "naive", "95 % of\nnaive")
     cells = []
     for row in tried:
         estimates = (row, row["search"]["bbc"], row["search"]["naive"])
@@ -114,8 +120,8 @@ def print_scores(document: Mapping[str, Any], console: Console) -> None:
     """The tables of ``mer score``, one per dataset: every row, over all clips and per source dataset."""
     oracle = ", an ORACLE: it looks at the test subjects" if document["oracle"] else ""
     lack = "" if document["complete"] else "; NOT COMPLETE, folds are missing"
-    header = ("model", "scope", "clips", "folds", "UF1", "95 %", "UAR", "acc.")
-    for dataset, rows in _by_dataset(document["rows"]).items():
+    header = ("model", "scope", "clips", "folds", "UF1", "95 % of\nUF1", "UAR", "accuracy")
+    for dataset, rows in _by_dataset(_best_first(document["rows"])).items():
         cells = [(row["model"], row["scope"], str(row["clips"]), str(row["folds"]), *_scores(row)) for row in rows]
         console.table(f"{dataset}, rule {document['rule']}{oracle}{lack}", header, cells)
         _print_absent_classes(rows, console)
@@ -126,7 +132,7 @@ def print_scores(document: Mapping[str, Any], console: Console) -> None:
 def print_comparison(document: Mapping[str, Any], console: Console) -> None:
     """The tables of ``mer compare``, one per dataset, and each comparison in words."""
     metric = document["metric"].upper()
-    header = ("model", metric, "difference", "95 %", "p")
+    header = ("model", metric, "difference", "95 % of the\ndifference", "p")
     for dataset, rows in _by_dataset(document["comparisons"]).items():
         cells = []
         for row in rows:
@@ -157,6 +163,16 @@ def _print_absent_classes(rows: Sequence[Row], console: Console) -> None:
                 console.note(f"{scope}: {warning}")
 
 
+def _best_first(rows: Sequence[Row]) -> list[Row]:
+    """As in the leaderboard: models by their UF1 over everything, each followed by its parts."""
+    whole = {_cell(row): row["uf1"] for row in rows if row["scope"] in HEADLINES}
+    return sorted(rows, key=lambda row: -whole[_cell(row)])
+
+
+def _cell(row: Row) -> tuple[str, str, str]:
+    return row["model"], row["dataset"], row["configuration"]
+
+
 def _by_dataset(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return {name: [row for row in rows if row["dataset"] == name] for name in dict.fromkeys(r["dataset"] for r in rows)}
 
@@ -172,8 +188,8 @@ def _scores(row: Row) -> tuple[str, str, str, str]:
     """UF1, its interval, UAR and accuracy, as every table writes them."""
     uf1, between = _interval(row)
     if row["uf1_seed_sd"] is not None:
-        uf1 += f" ±{row['uf1_seed_sd']:.3f}"
+        uf1 += f"\n±{row['uf1_seed_sd']:.3f}"
     elif row["uf1_seed_range"] is not None:
         low, high = row["uf1_seed_range"]
-        uf1 += f" ({low:.3f}-{high:.3f})"
+        uf1 += f"\n({low:.3f}-{high:.3f})"
     return uf1, between, f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from mer_models.plugins import ModelFile
 from mer_models.spec import InputSpec, Outcome, Recipe
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.output.ledger import Conflict, FoldResult, Ledger
+from orchestrator.output.running import Running
 from orchestrator.output.weights import card_of, weights_file, write_weights
 
+_SECONDS_BETWEEN_NOTES = 5.0
 TRIES = 3  # how often a job is started whose worker is lost
 
 
@@ -78,6 +81,8 @@ class Dispatcher:
         self._given_up: set[str] = set()
         self._refused: Counter[str] = Counter()
         self._trouble: str | None = None
+        self._running: dict[str, Running] = {}
+        self._noted: dict[str, float] = {}
 
     def offer(self, job: Job) -> None:
         """Make known a job that the plan does not list: one of a search."""
@@ -95,6 +100,8 @@ class Dispatcher:
         cohort, fold = self._plan.datasets[job.dataset].cohort, self._plan.fold(job)
         with self._noticing_trouble():
             self._ledger.begin(job_id)
+            self._running[job_id] = Running(time.time())
+            self._running[job_id].save(self._ledger.root, job_id)
         labels = [cohort.classes.index(cohort.label_of[clip_id]) for clip_id in fold.train_ids]
         return Work(
             job_id=job_id,
@@ -112,6 +119,25 @@ class Dispatcher:
             model_files=self._plan.model_files,
         )
 
+    def note_epoch(self, job_id: str, done: int, of: int) -> None:
+        """A job has got so far. For those who look at the folder it is written every few seconds."""
+        known = self._running.get(job_id)
+        if known is None:  # it has ended since
+            return
+        self._running[job_id] = replace(known, done=done, of=of)
+        if time.monotonic() - self._noted.get(job_id, 0.0) >= _SECONDS_BETWEEN_NOTES:
+            self._noted[job_id] = time.monotonic()
+            with self._noticing_trouble():
+                self._running[job_id].save(self._ledger.root, job_id)
+
+    def running(self) -> dict[str, Running]:
+        """How far the jobs are that were taken and have not ended."""
+        return self._running
+
+    def _ended(self, job_id: str) -> None:
+        self._running.pop(job_id, None)
+        self._noted.pop(job_id, None)
+
     def commit(self, job_id: str, outcome: Outcome, seconds: float, device: str, environment: dict[str, str]) -> None:
         """Check a worker's outcome and add it to the ledger. It is on disk when this returns, its weights before it.
 
@@ -121,6 +147,7 @@ class Dispatcher:
             If epochs, clips or classes are not those of the job, or a logit is not finite.
         """
         job = self._job(job_id)
+        self._ended(job_id)
         epochs = tuple(self._plan.recipe(job).kept_epochs())
         clips, classes = self._plan.fold(job).test_ids, len(self._plan.datasets[job.dataset].cohort.classes)
         if outcome.epochs != epochs or outcome.logits.shape[1:] != (len(clips), classes):
@@ -161,5 +188,6 @@ class Dispatcher:
 
     def fail(self, job_id: str, reason: str) -> None:
         """Remember why a job gave no result."""
+        self._ended(job_id)
         with self._noticing_trouble():
             self._ledger.record_failure(job_id, reason)

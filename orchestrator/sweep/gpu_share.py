@@ -16,15 +16,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mer_data.files import write_json
 from mer_data.hashing import digest
 from mer_models.plugins import ModelFile
-from mer_models.spec import FoldArrays, InputSpec, Range, Recipe, TrainingFailed, models
+from mer_models.spec import InputSpec, Range, Recipe, TrainingFailed, models
 from orchestrator.console import Console
 from orchestrator.experiment import user_models
 from orchestrator.experiment.plan import Job, Plan
+from orchestrator.sweep.rehearsal import random_fold
 
 # Few, so that worker processes are reused: only trials that take equal shares follow each other in one process.
 _SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -218,25 +217,7 @@ def measure(probe: Probe) -> Measured:
     user_models.use(probe.model_files)
     spec = replace(models()[probe.model], inputs=probe.inputs)
     with suppress(TrainingFailed):  # random clips teach nothing
-        spec.fit(spec, random_fold(probe), probe.recipe, 0, "cuda")
+        spec.fit(spec, random_fold(probe.inputs, probe.trained, probe.tested, probe.classes), probe.recipe, 0, "cuda")
     free, total = torch.cuda.mem_get_info()
     context = total - free - torch.cuda.memory_reserved()
     return Measured(torch.cuda.get_device_name(), total, torch.cuda.max_memory_reserved() + context)
-
-
-def random_fold(probe: Probe) -> FoldArrays:
-    """A fold of random clips as large as the probe says; each input is one clip many times, which takes no memory."""
-    random = np.random.default_rng(0)
-
-    def clips(taken: InputSpec, count: int) -> Any:
-        shape = taken.shape
-        clip = random.integers(256, size=shape, dtype=np.uint8) if taken.bytes else random.random(shape, "float32")
-        return np.broadcast_to(clip, (count, *taken.shape))
-
-    return FoldArrays(
-        train=tuple(clips(taken, probe.trained) for taken in probe.inputs),
-        labels=np.arange(probe.trained) % probe.classes,
-        test=tuple(clips(taken, probe.tested) for taken in probe.inputs),
-        test_clips=probe.tested,
-        classes=probe.classes,
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import ray
@@ -16,9 +16,11 @@ from orchestrator.console import Advance
 from orchestrator.experiment.plan import Job
 from orchestrator.machines.resources import Resources
 from orchestrator.output.ledger import Ledger
+from orchestrator.output.running import Running
 from orchestrator.sweep.dispatcher import TRIES
 
 SECONDS_BETWEEN_COUNTS = 3.0
+_SECONDS_BETWEEN_QUESTIONS = 1.0
 WAITING = 2  # trials that wait in Tune's queue; more would be trained although their race ends meanwhile
 # Tune keeps some 45 kB of every trial and writes all of them again and again: after so many, it starts afresh.
 _TRIALS_PER_RUN = 5000
@@ -93,6 +95,8 @@ class JobQueue(Searcher):
         self.ended, self.training_seconds, self.busy_seconds = 0, 0.0, 0.0
         self.over, self._given = False, 0
         self.trouble: str | None = None
+        self._asked, self._part = 0.0, 0.0
+        self._expected: dict[str, float] = {}  # by model: how long a fold takes as far as running ones tell
 
     def begin_run(self) -> None:
         """Another run of Tune begins."""
@@ -110,6 +114,7 @@ class JobQueue(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The configuration of the next trial: a job's id and the share of a GPU it takes."""
         self._notice_machines()
+        self._notice_epochs()
         if len(self._running) >= self.slots + WAITING:
             return None
         taken = self._next() if self._given < _TRIALS_PER_RUN else None
@@ -133,6 +138,25 @@ class JobQueue(Searcher):
         now, had = self._recount(), self._have
         plain = max(now.cpus_without_gpu, had.cpus_without_gpu)
         self._have = Resources(max(now.cpus, had.cpus), max(now.gpus, had.gpus), plain)
+
+    def _notice_epochs(self) -> None:
+        """Show how far running folds are, which may take hours each."""
+        if not self._running or time.monotonic() - self._asked < _SECONDS_BETWEEN_QUESTIONS:
+            return
+        self._asked = time.monotonic()
+        running: Mapping[str, Running] = ray.get(self._dispatcher.running.remote())
+        told = [(job, running[job.id]) for _, job, _ in self._running.values() if job.id in running]
+        self._part = sum(how_far.share for _, how_far in told)
+        for job, how_far in told:
+            if how_far.done:
+                self._expected[job.model] = how_far.seconds / how_far.share
+        if self._part:
+            job, how_far = max(told, key=lambda pair: pair[1].share)
+            note = f"{job.model} on {job.dataset}, epoch {how_far.done} of {how_far.of}"
+            self._progress.advance(0, note, self._seconds_left(self._left()), part=self._part)
+
+    def _left(self) -> int:
+        return sum(source.left for source in self._sources) + len(self._running) + len(self._again)
 
     def _next(self) -> tuple[Source, Job, float] | None:
         if self.trouble is not None:
@@ -171,7 +195,7 @@ class JobQueue(Searcher):
         source.finish(job, failure)
         self.ended += 1
         self._took[job.model].append(seconds)
-        left = sum(source.left for source in self._sources) + len(self._running) + len(self._again)
+        left = self._left()
         self._progress.advance(1, f"{job.model} on {job.dataset}", self._seconds_left(left), total=self.ended + left)
 
     def _failure(self, job: Job, *, error: bool) -> str | None:
@@ -195,11 +219,11 @@ class JobQueue(Searcher):
         return True
 
     def _seconds_left(self, left: int) -> float:
-        """From the mean time of the folds so far; NaN before there are any."""
-        if not self._took:
+        """From the mean time of the folds of each model so far, and of those that run; NaN before there are two."""
+        if self.ended + self._part < 2:
             return math.nan
-        mean = sum(sum(took) / len(took) for took in self._took.values()) / len(self._took)
-        return left * mean / max(self._have.cpus, 1)
+        means = self._expected | {model: sum(took) / len(took) for model, took in self._took.items()}
+        return (left - self._part) * sum(means.values()) / len(means) / max(self._have.cpus, 1)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: what was found is in the ledger."""

@@ -21,11 +21,14 @@ from ray import tune
 from mer_data.problems import BadInput, Problem
 from mer_data.storage.shards import Feature, LazyRows
 from mer_data.storage.store import Store
+from mer_models.progress import heard_by
 from mer_models.spec import RESIDENT_BYTES, Arrays, FoldArrays, InputSpec, ModelSpec, Rows, TrainingFailed, models
 from orchestrator.experiment import user_models
 from orchestrator.machines.code_version import unlike, what_runs
 from orchestrator.sweep.dispatcher import Work
+from orchestrator.sweep.rehearsal import rehearse
 
+_SECONDS_BETWEEN_EPOCHS = 1.0
 _PAUSE = 10.0  # seconds; a machine that trains nothing must not take one fold after the other
 
 
@@ -55,6 +58,7 @@ class FoldTrainable(tune.Trainable):
         torch.set_num_threads(1)
         keep_freed_memory()
         self._dispatcher, self._fold_minutes = dispatcher, fold_minutes
+        self._rehearsed: set[tuple[str, tuple[InputSpec, ...]]] = set()
         if driver_runs is not None:  # the machine may have joined after the driver had looked
             self._unfit = unlike(platform.node(), what_runs(), driver_runs)
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
@@ -71,6 +75,7 @@ class FoldTrainable(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next job. Nothing of the last one is kept: its tensors were local to :meth:`step`."""
         self._job_id: str = new_config["job"]
+        self._told = time.monotonic()
         if self._device == "cuda":
             import torch
 
@@ -125,6 +130,9 @@ class FoldTrainable(tune.Trainable):
         if work is None:  # done, or its time was up, in another process, which has told so
             return 0.0
         spec = replace(find_model(work), inputs=work.inputs)
+        if (work.model, work.inputs) not in self._rehearsed:
+            self._rehearsed.add((work.model, work.inputs))
+            rehearse(spec, work.recipe, work.classes, self._device)
         start = time.perf_counter()
         arrays = FoldArrays(
             train=gather(work, spec.inputs, work.train_ids),
@@ -134,13 +142,21 @@ class FoldTrainable(tune.Trainable):
             classes=work.classes,
             keep_state=work.keep_weights and spec.build is not None,
         )
-        outcome = spec.fit(spec, arrays, work.recipe, work.random_state, self._device)
+        with heard_by(self._tell_epoch):
+            outcome = spec.fit(spec, arrays, work.recipe, work.random_state, self._device)
         seconds = time.perf_counter() - start
         if arrays.keep_state and outcome.state is None:
             raise TrainingFailed("its training function gives no weights (Outcome.state), so none can be kept")
         device, environment = _environment(self._device)
         ray.get(self._dispatcher.commit.remote(work.job_id, outcome, seconds, device, environment))
         return seconds
+
+    def _tell_epoch(self, done: int, of: int) -> None:
+        """Tell the dispatcher how far the fold is, and do not wait for an answer."""
+        now = time.monotonic()
+        if now - self._told >= _SECONDS_BETWEEN_EPOCHS:
+            self._told = now
+            self._dispatcher.note_epoch.remote(self._job_id, done, of)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to save: a fold that is lost is run again."""

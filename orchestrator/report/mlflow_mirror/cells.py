@@ -184,7 +184,8 @@ class _CellRun:
                 values |= {f"{prefix}{name}{scope}": line[name] for name in ("uf1", "uar", "accuracy")}
         found = table[self._plan.rule][0]["search"]
         if found is not None:
-            values |= {f"{name}_uf1": found[name]["uf1"] for name in ("bbc", "naive") if found[name] is not None}
+            if found["configurations"]["proposed"] > found["groups"] * len(self._cell.seeds):
+                values |= {f"{name}_uf1": found[name]["uf1"] for name in ("bbc", "naive") if found[name] is not None}
             values |= {name: float(found[name]) for name in ("trainings", "avoided")}
         interval = table[self._plan.rule][0]["uf1_interval"]
         if interval is not None:
