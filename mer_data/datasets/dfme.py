@@ -146,5 +146,5 @@ class _Reader(NamedClipReader):
         return rate
 
     def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
-        """Cut an offset beyond the clip's last frame."""
-        return cut_offset(row, max(frames), self.report)
+        """Count as the folder does, and cut an offset beyond the clip's last frame."""
+        return cut_offset(super().fit(row, frames), max(frames), self.report)

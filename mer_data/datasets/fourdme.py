@@ -23,7 +23,7 @@ from mer_data.datasets.common import find_tree, loose, subject_reader
 from mer_data.datasets.intervals import count_from, cut_offset, fills_folder
 from mer_data.datasets.reader import ClipReader, SheetImporter
 from mer_data.imported import ApexRule
-from mer_data.labels import EMOTIONS, read_emotion
+from mer_data.labels import EMOTIONS, misspelt, read_emotion
 from mer_data.problems import did_you_mean
 from mer_data.schema import Clip
 from mer_data.sheets import Row
@@ -75,6 +75,8 @@ class _Reader(ClipReader):
             )
             return None
         emotion = MIXED.join(dict.fromkeys(words))
+        for part in filter(misspelt, parts):
+            self.report.note(row.at("emotion"), f"{part!r} is read as {read_emotion(part)}")
         marked = _marked(row)
         if marked and marked != set(words):
             columns = MIXED.join(sorted(marked))

@@ -32,7 +32,7 @@ from mer_data.datasets.common import (
     subject_reader,
 )
 from mer_data.frames import IMAGE_SUFFIXES, frame_number, inside, list_frames
-from mer_data.imported import ApexRule, Imported
+from mer_data.imported import ApexRule, Imported, PartlyRead
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
 
@@ -87,10 +87,13 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> I
     reader.report.notes += notes
     for subject, home in sorted(subject_folders(tree, read_subject).items()):
         reader.read_subject(subject, home)
-    raise_all(reader.report.problems)
+    left_out = [f"left out: {problem}" for problem in reader.report.problems]
+    imported = Imported(tuple(reader.clips), tree, tree, (*left_out, *reader.notes()), left_out=len(left_out))
+    if reader.report.problems:
+        raise PartlyRead(reader.report.problems, imported)
     if not reader.clips:
         raise BadInput(Problem(str(tree), "no micro-expressions in this folder", "expected s1/micro/negative/s1_ne_01"))
-    return Imported(tuple(reader.clips), tree, tree, tuple(reader.notes()))
+    return imported
 
 
 read_hs, read_vis, read_nir = (partial(read, camera) for camera in CAMERAS)
