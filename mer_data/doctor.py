@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_data.editions import Edition, Published, published_counts
-from mer_data.frames import decode, inside, list_frames, missing_between, pick
+from mer_data.frames import decode, gap, inside, list_frames, pick
 from mer_data.hashing import digest_bytes
 from mer_data.imported import Imported
 from mer_data.problems import BadInput, Problem, kind_of, summed_up
@@ -160,9 +160,9 @@ def examine(imported: Imported, format_: str, advance: Callable[[int], None] = l
     unreadable: list[Problem] = []
     looked_at = frames = 0
     for clip in clips:
-        seen, problems, gap = _look_at(clip, imported.frame_root, listing)
+        seen, problems, missing = _look_at(clip, imported.frame_root, listing)
         unreadable += [replace(problem, where=f"clip {clip.id}, {problem.where}") for problem in problems]
-        gaps += [f"{clip.id}: {gap}"] if gap else []
+        gaps += [f"{clip.id}: {missing}"] if missing else []
         looked_at += bool(seen)
         frames += len(seen)
         if clip.onset in seen:
@@ -233,13 +233,12 @@ def _look_at(
     if root is None or clip.frames is None:
         return seen, [], ""
     problems: list[Problem] = []
-    numbers, gap = {number for number in (clip.onset, clip.apex) if number is not None}, ""
+    numbers, missing = {number for number in (clip.onset, clip.apex) if number is not None}, ""
     try:
         here = listing.frames(root, clip.frames)
         if clip.onset is not None and clip.offset is not None:
             numbers |= {number for number in here if clip.onset <= number <= clip.offset}
-            missing, expected = missing_between(here, clip.onset, clip.offset)
-            gap = f"{missing} of {expected} frames between onset and offset are missing" if missing else ""
+            missing = gap(here, clip.onset, clip.offset)
     except BadInput as error:
         return seen, list(error.problems), ""
     for number in sorted(numbers):
@@ -247,7 +246,7 @@ def _look_at(
             seen[number] = _look(pick(here, number, str(root / clip.frames)))
         except BadInput as error:
             problems += error.problems
-    return seen, problems, gap
+    return seen, problems, missing
 
 
 def _look(path: Path) -> tuple[str, Size]:

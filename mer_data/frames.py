@@ -103,6 +103,12 @@ def missing_between(numbers: Iterable[int], onset: int, offset: int) -> tuple[in
     return max(0, expected - len(here)), expected
 
 
+def gap(numbers: Iterable[int], onset: int, offset: int) -> str:
+    """What :func:`missing_between` found, in words; empty if nothing is missing."""
+    missing, expected = missing_between(numbers, onset, offset)
+    return f"{missing} of {expected} frames between onset and offset are missing" if missing else ""
+
+
 def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
     """An image file's bytes as uint8 ``[H, W, 3]`` in OpenCV's order (blue, green, red), turned as its EXIF says.
 

@@ -26,7 +26,7 @@ from mer_data.datasets.intervals import (
     read_interval,
     spotted,
 )
-from mer_data.frames import inside, list_frames, missing_between
+from mer_data.frames import gap, inside, list_frames
 from mer_data.hashing import digest
 from mer_data.imported import ApexRule, Imported, PartlyRead
 from mer_data.labels import EMOTIONS, misspelt, read_emotion
@@ -232,9 +232,8 @@ class ClipReader:
 
     def _note_gaps(self, row: Row, interval: Interval, frames: Mapping[int, Path]) -> None:
         """Note frames that the camera dropped; the interval is left as it is."""
-        missing, expected = missing_between(frames, interval.onset, interval.offset)
-        if missing and frames:
-            self.report.note(row.at("offset"), f"{missing} of {expected} frames between onset and offset are missing")
+        if said := gap(frames, interval.onset, interval.offset) if frames else "":
+            self.report.note(row.at("offset"), said)
 
     def holding(self, row: Row, folders: Sequence[Path]) -> Path | None:
         """The folder that has most of a row's onset, apex and offset; None if none has any of them."""

@@ -31,7 +31,7 @@ from mer_data.datasets.common import (
     subject_folders,
     subject_reader,
 )
-from mer_data.frames import IMAGE_SUFFIXES, frame_number, inside, list_frames
+from mer_data.frames import IMAGE_SUFFIXES, frame_number, gap, inside, list_frames, missing_between
 from mer_data.imported import ApexRule, Imported, PartlyRead
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
@@ -220,12 +220,12 @@ class _Reader:
         if len(frames) < 2:
             what = "only one frame in this folder" if frames else "no frames in this folder"
             raise BadInput(Problem(str(folder), what, "restore it from the original"))
-        absent = [number for number in range(min(frames), max(frames)) if number not in frames]
-        if len(absent) > len(frames):
-            what = f"{len(absent)} frames are missing between {min(frames)} and {max(frames)}, more than there are"
+        absent, _ = missing_between(frames, min(frames), max(frames))
+        if absent > len(frames):
+            what = f"{absent} frames are missing between {min(frames)} and {max(frames)}, more than there are"
             raise BadInput(Problem(str(folder), what, "restore them, or remove the files that do not belong here"))
-        if absent:
-            self.report.note(str(folder), f"missing on disk: frame {', '.join(map(str, absent))}")
+        if said := gap(frames, min(frames), max(frames)):
+            self.report.note(str(folder), said)
 
     def _find_apex(self, frames: Mapping[int, Path], onset: int, offset: int, folder: Path) -> int:
         if self._apex == "spotted":

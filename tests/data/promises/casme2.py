@@ -55,7 +55,8 @@ CASME2 = Promises(
         reads("missing files are replaced by the nearest within two",
             gone(*(f"{FOLDER}/reg_img{number}.jpg" for number in (46, 59, 58))), onset=47, apex=60,
             notes=["{onset}: frame 46 is missing on disk; frame 47 is used",
-                "{apex}: frame 59 is missing on disk; frame 60 is used"]),
+                "{apex}: frame 59 is missing on disk; frame 60 is used",
+                "{offset}: 2 of 40 frames between onset and offset are missing"]),
         refuses("files missing beyond reach", gone(*(f"{FOLDER}/reg_img{number}.jpg" for number in range(47, 62))),
             says=[("{apex}: frame 59 is not in", "46 to 86")]),
         *(

@@ -35,7 +35,7 @@ def habits_a(root, imported) -> None:
         "no offset; taken as",
         "the folder is called j",
         "frame 0 is missing on disk; frame 1 is used",
-        "from onset to offset are missing on disk",
+        "frames between onset and offset are missing",
     ):
         assert quirk in said
     assert len({(clip.subject, clip.frames) for clip in imported.clips}) < len(imported.clips)
@@ -88,10 +88,10 @@ CASME3A = Promises(
             given("{sheet}", "ME_A"), says="{name}: none of the clip's frames is in f, f2 of"),
         reads("an onset of 0 without such a frame", of_video("spNO.12", "a", range(1, 30)),
             cells(name="a", onset=0, apex=12, offset=25), name="a@0", onset=1, apex=12,
-            notes=["{offset}: 1 of the 26 frames", "{onset}: frame 0 is missing on disk; frame 1 is used"]),
+            notes=["{onset}: frame 0 is missing on disk; frame 1 is used"]),
         reads("frames that the camera dropped", gone(*(f"{FOLDER_A}/{number}.jpg" for number in (1423, 1430, 1431))),
             onset=1421, apex=1426, offset=1440,
-            notes=["{offset}: 3 of the 20 frames from onset to offset are missing on disk"]),
+            notes=["{offset}: 3 of 20 frames between onset and offset are missing"]),
         reads_all("long intervals are counted", frames(FOLDER_A, range(1461, 1600)),
             rows({"offset": 1590}, {"onset": 1424}), gives=[{}, {}],
             notes=["1 of 2 intervals are longer than 60 frames, the longest has 170"]),
