@@ -84,9 +84,13 @@ class Findings:
     left_out: int
 
     def counts(self) -> list[tuple[str, int, tuple[int, ...]]]:
-        """Name, count here, and published counts (none if unknown), for clips, subjects and every emotion."""
+        """Name, count here, and published counts (none if unknown), for rows, clips, subjects and every emotion."""
         known = self.published or Published((), (), {})
-        rows = [("clips", self.clips, known.clips), ("subjects", self.subjects, known.subjects)]
+        listed = self.edition.rows if self.edition else self.clips
+        rows = [("clips", self.clips, known.rows)]
+        if listed < self.clips + self.left_out:  # several clips in a row, whose number is not published
+            rows = [("rows", listed, known.rows), ("clips", self.clips, ())]
+        rows.append(("subjects", self.subjects, known.subjects))
         for emotion in sorted({*self.emotions, *known.emotions}):
             # Where the emotions are known, one that is not among them is published as none at all.
             published = known.emotions.get(emotion, (0,) if known.emotions else ())

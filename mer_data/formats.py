@@ -79,7 +79,8 @@ def read_format(
         raise BadInput([Problem(str(path), what, f"import it as {other}"), *error.problems]) from error
     raise_all(schema.find_problems(imported.clips, str(imported.source)))
     content = imported.content or digest([[clip.id, clip.emotion] for clip in imported.clips])[:12]
-    return replace(imported, edition=recognise(format_, imported.clips, imported.left_out, content))
+    rows = imported.rows or len(imported.clips) + imported.left_out
+    return replace(imported, edition=recognise(format_, imported.clips, rows, imported.left_out, content))
 
 
 def import_dataset(

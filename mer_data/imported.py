@@ -56,6 +56,8 @@ class Imported:
         Features that came with the clips.
     left_out
         How many clips of the source could not be used.
+    rows
+        How many rows of its sheet were read or left out; 0 where each of them is one clip.
     content
         A hash of what is in the rows of the source; empty if the importer tells none.
     edition
@@ -68,6 +70,7 @@ class Imported:
     notes: tuple[str, ...] = ()
     features: tuple[ImportedFeature, ...] = ()
     left_out: int = 0
+    rows: int = 0
     content: str = ""
     edition: Edition | None = None
 

@@ -97,6 +97,7 @@ class ClipReader:
         left_out = [f"left out: {problem}" for problem in self.report.problems]
         content = digest([sorted(row.cells.items()) for row in rows])[:12]
         clips = []
+        listed = len(left_out) + len({(row.place, row.number) for row in rows})  # a row may hold several clips
         for row in rows:
             before = len(self.report.problems)
             if clip := self.read(row):
@@ -105,7 +106,9 @@ class ClipReader:
                 left_out.append(self._leave_out(row, self.report.problems[before:]))
         self.sum_up(clips, rows, source)
         notes = (*left_out, *self.report.notes)
-        imported = Imported(tuple(clips), source, self.tree, notes, left_out=len(left_out), content=content)
+        imported = Imported(
+            tuple(clips), source, self.tree, notes, left_out=len(left_out), rows=listed, content=content
+        )
         if self.report.problems:
             raise PartlyRead(self.report.problems, imported)
         return imported
