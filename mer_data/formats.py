@@ -71,10 +71,11 @@ def read_format(
             raise
         imported = error.rest
     except BadInput as error:
-        found = looks_like(sources)
-        if found is None or found[0] == format_.removesuffix("_vis").removesuffix("_nir"):
+        signs = looks_like(sources)
+        # Where something looks like the format that was asked for, its own words are the ones that help.
+        if not signs or format_.removesuffix("_vis").removesuffix("_nir") in dict(signs):
             raise
-        other, path = found
+        other, path = signs[0]
         what = f"looks like {other}, not {format_}"
         raise BadInput([Problem(str(path), what, f"import it as {other}"), *error.problems]) from error
     raise_all(schema.find_problems(imported.clips, str(imported.source)))
