@@ -21,8 +21,8 @@ from mer_data.problems import BadInput, Problem
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _REGULAR = 4  # frames that show whether numbers follow each other in steps
-# What the C libraries write to file descriptor 2 when they make up for what is damaged in a picture.
-_DAMAGE = re.compile(r"corrupt|premature|crc error|libpng error|truncated", re.IGNORECASE)
+# What the C libraries, or OpenCV for them, write to file descriptor 2 when they make up for what is damaged in a picture.
+_DAMAGE = re.compile(r"corrupt|premature|crc error|libpng error|truncated|\[ERROR", re.IGNORECASE)
 _FEWEST = 2**15  # a picture of 16 bits without a value of this size would be dark when it is cut to 8
 _LOCK = threading.Lock()
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")

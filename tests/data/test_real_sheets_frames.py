@@ -112,6 +112,15 @@ def test_a_damaged_frame_anywhere_is_told_and_the_library_s_warning_is_caught(
     assert capfd.readouterr().err == ""
 
 
+def test_a_damaged_tiff_is_told_too(capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(cv2.imencode(".tif", FACE)[1].tobytes())
+    middle = len(data) // 2
+    data[middle : middle + len(data) // 8] = bytes(len(data) // 8)
+    with pytest.raises(BadInput, match=r"a\.tif: is damaged: .*Not enough data"):
+        decode(bytes(data), "a.tif")
+    assert capfd.readouterr().err == ""
+
+
 def test_no_feature_is_made_of_a_damaged_frame(root: Path, tmp_path: Path) -> None:
     frame(root, 5).write_bytes(damaged())
     store = Store(tmp_path / "store")
