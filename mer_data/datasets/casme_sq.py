@@ -37,7 +37,7 @@ from mer_data.datasets.common import (
     subject_reader,
 )
 from mer_data.datasets.intervals import read_number
-from mer_data.datasets.reader import ClipReader
+from mer_data.datasets.reader import ClipReader, is_text, without_text
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.sheets import BareSheet, Row, read_bare
@@ -78,7 +78,8 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     tree = find_tree(root, TREES, read_subject, "s15, s16, ... or 15, 16, ...")
     subjects, codes = (_subjects(rules[0]), _codes(rules[1])) if rules else _owners_rules()
     reader = _Reader(tree, subjects, codes, apex)
-    rows = _without_text(expressions, reader.report)
+    rows = without_text(expressions.columns(COLUMNS), read_subject, reader.report)
+    rows = rows[1:] if is_text(rows[0], read_subject) else rows  # a CSV file may have a header
     if not rules:
         what = f"has no naming rules; those of {len(subjects)} people and {len(codes)} videos of the owners are used"
         reader.report.note(str(path), what)
@@ -126,18 +127,6 @@ def _letter(column: str) -> str:
 
 def _lists_expressions(sheet: BareSheet) -> bool:
     return any(row["type"].lower() in (_MICRO, _MACRO) for row in sheet.columns(COLUMNS))
-
-
-def _without_text(sheet: BareSheet, report: Report) -> list[Row]:
-    """The rows of the table, without a header and the rows of text below it, which tell neither who nor what."""
-    rows = list(sheet.columns(COLUMNS))
-    told = [
-        at for at, row in enumerate(rows) if row["type"].lower() in (_MICRO, _MACRO) or read_subject(row["subject"])
-    ]
-    last = told[-1] + 1 if told else 0
-    if rows[last:]:
-        report.note(rows[last].at(), f"{len(rows) - last} rows of text from here on are passed over")
-    return rows[told[0] : last] if told else []
 
 
 def _owners_rules() -> tuple[dict[int, str], dict[str, str]]:

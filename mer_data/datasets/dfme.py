@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mer_data.datasets.common import COLUMNS, UNITS, read_each, sheet_and_root, sheet_files, subject_reader
 from mer_data.datasets.intervals import cut_offset, read_number
-from mer_data.datasets.reader import NamedClipReader
+from mer_data.datasets.reader import NamedClipReader, without_text
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, raise_all
 from mer_data.schema import Clip
@@ -65,7 +65,8 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     for sheet in sheets:
         if sheet not in here:
             reader.report.note(str(sheet.path), f"left out: none of its {len(sheet.rows)} clips has frames in {root}")
-    return reader.import_rows([row for sheet in here for row in sheet.rows], here[0].path)
+    rows = [row for sheet in here for row in without_text(sheet.rows, read_subject, reader.report)]
+    return reader.import_rows(rows, here[0].path)
 
 
 def read_name(text: str) -> tuple[str, str] | None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from mer_data.datasets.common import find_tree, loose, subject_reader
 from mer_data.datasets.intervals import count_from, cut_offset, fills_folder
 from mer_data.datasets.reader import ClipReader, SheetImporter
-from mer_data.imported import ApexRule
+from mer_data.imported import ApexRule, Imported
 from mer_data.labels import EMOTIONS, misspelt, read_emotion
 from mer_data.problems import did_you_mean
 from mer_data.schema import Clip
@@ -60,9 +60,9 @@ class _Reader(ClipReader):
         for what in (*_mixtures(clips), *_by_columns(rows)):
             self.report.note(str(source), what)
 
-    def read(self, row: Row) -> Clip | None:
-        """Read one row, without the apostrophes that keep spreadsheet programs from guessing types."""
-        return super().read(replace(row, cells={name: text.rstrip(_APOSTROPHES) for name, text in row.cells.items()}))
+    def import_rows(self, rows: Sequence[Row], source: Path) -> Imported:
+        """Read the rows, without the apostrophes that keep spreadsheet programs from guessing types."""
+        return super().import_rows([_bare(row) for row in rows], source)
 
     def emotion(self, row: Row) -> str | None:
         """The canonical emotion of a row, or several joined in the order of the sheet."""
@@ -88,6 +88,10 @@ class _Reader(ClipReader):
         if fills_folder(row, frames):
             row = count_from(row, min(frames), self.report)
         return cut_offset(row, max(frames), self.report)
+
+def _bare(row: Row) -> Row:
+    return replace(row, cells={name: text.rstrip(_APOSTROPHES) for name, text in row.cells.items()})
+
 
 
 def _marked(row: Row) -> set[str]:

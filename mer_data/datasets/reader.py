@@ -95,9 +95,10 @@ class ClipReader:
             With all that is wrong with them, and whatever else is in the report.
         """
         left_out = [f"left out: {problem}" for problem in self.report.problems]
+        rows = without_text(rows, self._read_subject, self.report)
         content = digest([sorted(row.cells.items()) for row in rows])[:12]
-        clips = []
         listed = len(left_out) + len({(row.place, row.number) for row in rows})  # a row may hold several clips
+        clips = []
         for row in rows:
             before = len(self.report.problems)
             if clip := self.read(row):
@@ -268,6 +269,20 @@ class ClipReader:
             what = f"clip {subject}/{name} is in row {first} already"
             self.report.problem(row.at("name"), what, "keep one row per clip")
         return first == row.number
+
+
+def is_text(row: Row, read_subject: ReadSubject) -> bool:
+    """Whether a row tells neither a subject nor a frame."""
+    return not read_subject(row["subject"]) and {*frame_numbers(row)} == {None}
+
+
+def without_text(rows: Sequence[Row], read_subject: ReadSubject, report: Report) -> Sequence[Row]:
+    """The rows of a table without those of text below it, which are noted."""
+    told = [at for at, row in enumerate(rows) if not is_text(row, read_subject)]
+    end = told[-1] + 1 if told else len(rows)
+    if rows[end:]:
+        report.note(rows[end].at(), f"{len(rows) - end} rows of text from here on are passed over")
+    return rows[:end]
 
 
 class NamedClipReader(ClipReader):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mer_data.datasets import samm
 from mer_data.datasets.common import COLUMNS, UNITS, Report, find_sheet, find_tree, sheet_and_root, subject_folders
-from mer_data.datasets.reader import ClipReader
+from mer_data.datasets.reader import ClipReader, without_text
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.schema import Clip
@@ -54,11 +54,12 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     sheet, samm_sheet, root = _sheets(sources)
     tree = find_tree(root, TREES, _video, "006_1, 006_2, ...")
     reader = _VideoReader(tree, samm_sheet.rows, apex)
-    micro = [row for row in sheet.rows if _is_micro(row, reader.report)]
+    rows = without_text(sheet.rows, samm.read_subject, reader.report)
+    micro = [row for row in rows if _is_micro(row, reader.report)]
     if not micro:
         missing = Problem(str(sheet.path), "has no rows of micro-expressions", "their type is 'Micro - 1/2'")
         raise BadInput([*reader.report.problems, missing])
-    reader.macro = sum(row["type"].casefold().startswith("macro") for row in sheet.rows)
+    reader.macro = sum(row["type"].casefold().startswith("macro") for row in rows)
     return reader.import_rows(micro, sheet.path)
 
 

@@ -33,7 +33,7 @@ from mer_data.datasets.common import (
     tree_below,
 )
 from mer_data.datasets.intervals import at_onset, read_number
-from mer_data.datasets.reader import NamedClipReader
+from mer_data.datasets.reader import NamedClipReader, without_text
 from mer_data.datasets.smic import CAMERAS, EMOTIONS, read_name, read_subject
 from mer_data.imported import ApexRule, Imported
 from mer_data.labels import read_emotion
@@ -88,14 +88,12 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> I
     named, root = sheet_and_root(sources)
     tree = _find_tree(root, camera)
     sheet = _read(named, camera) if named else _find_sheet(tree, root, camera)
-    rows, text = _without_text(sheet.rows)
     report = Report()
+    rows = without_text(sheet.rows, _subject, report)
     reader = _Reader(CAMERAS[camera].extended, tree, CAMERAS[camera].fps, _events(rows, report), apex)
     reader.report.notes += report.notes
     for header in _frame_columns(sheet, rows):
         reader.report.note(f"{rows[0].place}, column {header}", "holds frame numbers and is not read")
-    if text:
-        reader.report.note(text[0].at(), f"{len(text)} rows of text from here on are passed over")
     if "apex" in sheet.rows[0].headers:
         reader.report.note(str(sheet.path), "gives apexes, which the official sheet does not; they are used")
     else:
@@ -147,12 +145,6 @@ def _find_sheet(tree: Path, root: Path, camera: str) -> Sheet:
             break
     example = SHEET.format(camera)
     raise BadInput(problems or Problem(str(root), "no annotation sheet", f"put {example} there, or name the sheet too"))
-
-
-def _without_text(rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
-    """Part the rows of data from the rows of text below them, which have no number of a subject."""
-    last = max((at for at, row in enumerate(rows) if _subject(row["subject"])), default=-1)
-    return rows[: last + 1], rows[last + 1 :]
 
 
 def _subject(text: str) -> str | None:

@@ -7,7 +7,25 @@ from dataclasses import asdict, replace
 from pathlib import PurePath
 
 from contract import Case, Edit, Promises, Source
-from edits import cells, copied, each, given, gone, linked, made, moved, reads, refuses, renamed, rows, spotted, written
+from edits import (
+    cells,
+    copied,
+    each,
+    given,
+    gone,
+    linked,
+    made,
+    moved,
+    reads,
+    reads_all,
+    refuses,
+    renamed,
+    rows,
+    spotted,
+    written,
+)
+
+from mer_data.frames import list_frames
 
 BROKEN = {
     "a page": (b"<html>", "cannot be read"),
@@ -67,6 +85,9 @@ def _of_sheets(promises: Promises) -> Iterator[Case]:
     for frames in dict.fromkeys(("", promises.tree)):
         edits = moved("{sheet}", mine), given(mine, frames)
         yield reads(f"the sheet apart from {frames or 'all'}", *edits, source=mine, frame_root=_tree(promises))
+    text = {name: "" for name in promises.sheet.columns.split() if name != "-"} | {"name": "checked by hand"}
+    passed = "2 rows of text from here on are passed over"
+    yield reads_all("rows of text below the table", rows({}, text, text), gives=[{}], notes=[passed])
     yield refuses("no sheet", gone("{sheet}"), says=f"{{root}}: no annotation sheet in this folder (put {file.name}")
     for name, (data, said) in BROKEN.items():
         yield refuses(f"a broken sheet, {name}", written("{sheet}", data), says=f"{{sheet}}: {said}")
