@@ -163,13 +163,18 @@ def _events(rows: Iterable[Row], report: Report) -> Iterator[Row]:
             if onset is None and offset is None:
                 continue
             first, last = read_number(row["first"]), read_number(row["last"])
-            if onset is not None and offset is not None and not (first or 0) <= onset < offset <= (last or offset):
+            if onset is not None and offset is not None and _outside((onset, offset), first, last):
                 what = f"frames {onset} to {offset} are not within {first} to {last}; left out"
                 report.note(row.at(pair["onset"]), what)
                 continue
             cells = {ours: row[theirs] for ours, theirs in pair.items()}
             headers = {ours: row.headers[theirs] for ours, theirs in pair.items() if theirs in row.headers}
             yield replace(row, cells={**row.cells, **cells}, headers={**row.headers, **headers})
+
+
+def _outside(pair: tuple[int, int], first: int | None, last: int | None) -> bool:
+    """Whether a frame is before the clip's first or after its last, as far as these are known."""
+    return (first is not None and min(pair) < first) or (last is not None and max(pair) > last)
 
 
 def _frame_columns(sheet: Sheet, rows: Sequence[Row]) -> list[str]:
