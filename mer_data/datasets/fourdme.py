@@ -85,13 +85,12 @@ class _Reader(ClipReader):
 
     def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
         """Count as the folder does, where it has just the clip and the sheet counts from the recording's start."""
-        if fills_folder(row, frames):
-            row = count_from(row, min(frames), self.report)
+        row = count_from(row, min(frames), self.report) if fills_folder(row, frames) else super().fit(row, frames)
         return cut_offset(row, max(frames), self.report)
+
 
 def _bare(row: Row) -> Row:
     return replace(row, cells={name: text.rstrip(_APOSTROPHES) for name, text in row.cells.items()})
-
 
 
 def _marked(row: Row) -> set[str]:

@@ -185,7 +185,7 @@ def counted_afresh(row: Row, frames: Mapping[int, Path], report: Report) -> Row:
     numbers = [number for number in frame_numbers(row) if number is not None]
     first, last = min(frames), max(frames)
     inside = [first <= number <= last for number in numbers]
-    if not spans(row, frames) or all(inside) or (any(inside) and first > 1):
+    if not spans(row, frames) or numbers[0] == first or (any(inside) and first > 1):
         return row
     what = f"the folder is as long as the interval, but counts from {first}; {numbers[0] - first} is subtracted"
     report.note(row.at("onset"), what)
