@@ -1,4 +1,4 @@
-"""CAS(ME)^3 part A as it circulates: four broken rows, apexes at the onset, intervals too long for them."""
+"""CAS(ME)^3 part A as it circulates: apexes at the onset, intervals too long for them."""
 
 from __future__ import annotations
 
@@ -25,24 +25,6 @@ def read(root: Path, *rows: Sequence[object], apex: ApexRule = "midpoint") -> di
         write_frames(root / f"data/{subject}/{video}/color", [f"{number}.jpg" for number in numbers])
     write_sheet(root / "annotation/partA/any.xlsx", HEADER, *[(*row, "4", "III", "fear") for row in rows])
     return {clip.name: clip for clip in casme3.read_a([root], apex).clips}
-
-
-@pytest.mark.parametrize(
-    ("row", "name", "values"),
-    [
-        (("spNO.149", "d", 112, 83, 358), "d@112", (112, 160, 358)),
-        (("spNO.216", "d", 3647, 2668, 2690), "d@2647", (2647, 2668, 2690)),
-        (("spNO.40", "e", 1812, 1820, 0), "e@1812", (1812, 1820, 1845)),
-        (("spNO.40", "e", 2327, 2333, 0), "e@2327", (2327, 2333, 2403)),
-    ],
-)
-def test_the_owners_second_table_mends_the_broken_rows(
-    tmp_path: Path, row: Sequence[object], name: str, values: tuple[int, int, int]
-) -> None:
-    (tmp_path / "annotation/partA").mkdir(parents=True)
-    clip = read(tmp_path, row)[name]
-    assert (clip.onset, clip.apex, clip.offset) == values
-    assert clip.apex_source == ("corrected" if name == "d@112" else "annotated")
 
 
 @pytest.mark.parametrize("apex", ["midpoint", "spotted"])
