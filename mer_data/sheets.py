@@ -211,10 +211,8 @@ def _find_header(
         filled = [found for found in nearest if any(number > found[3] for number, _ in found[2].rows)]
         nearest = filled or nearest
         nearest = [found for found in nearest if found[1] == max(found[1] for found in nearest)]
-        if (
-            len({tuple(cells for number, cells in table.rows if number >= first) for _, _, table, first, _ in nearest})
-            > 1
-        ):
+        contents = {tuple(cells for number, cells in table.rows if number >= at) for _, _, table, at, _ in nearest}
+        if len(contents) > 1:
             names = ", ".join(table.name for _, _, table, _, _ in nearest)
             what = f"{len(nearest)} worksheets have the right columns: {names}"
             raise BadInput(Problem(str(path), what, "save the one to use as a file of its own, and name that file"))
