@@ -53,7 +53,7 @@ def _of_rows(promises: Promises) -> Iterator[Case]:
         yield reads(f"emotion: {word!r}", cells(emotion=word), emotion=emotion, notes=None)
     for cell, units in promises.units.items():
         yield reads(f"units: {cell!r}", cells(units=cell), action_units=units)
-    middle = {"apex": promises.midpoint, "apex_source": "midpoint"}
+    middle = {"apex": promises.midpoint, "apex_source": "limited" if promises.limited else "midpoint"}
     yield from each("no apex", "apex", promises.apexes, notes=["{apex}: "], **middle)
     for apex, offset in promises.mirrored.items():
         for cell in ("", 0, -1):
@@ -114,8 +114,10 @@ def _of_frames(promises: Promises) -> Iterator[Case]:
     yield refuses("two files of one number", _second_file(folder), says=" are both frame ")
     if promises.apexes:
         edits = cells(apex=promises.apexes[0]), spotted()
-        yield reads("a spotted apex", *edits, apex_source="spotted", notes=["{apex}: ", "spotted by motion"])
-        yield refuses("a frame that is needed", _unreadable(folder), *edits, says="is not a readable image")
+        spotted_source = "limited" if promises.limited else "spotted"
+        yield reads("a spotted apex", *edits, apex_source=spotted_source, notes=["{apex}: ", "spotted by motion"])
+        needed = _unreadable(folder, promises.clip.onset + 1)
+        yield refuses("a frame that is needed", needed, *edits, says="is not a readable image")
 
 
 def _second_file(folder: str) -> Edit:
@@ -126,9 +128,5 @@ def _second_file(folder: str) -> Edit:
     return edit
 
 
-def _unreadable(folder: str) -> Edit:
-    def edit(source: Source) -> None:
-        files = sorted(source.path(folder).iterdir())
-        written(str(files[len(files) // 2]), b"\xff\xd8")(source)
-
-    return edit
+def _unreadable(folder: str, number: int) -> Edit:
+    return lambda source: written(str(list_frames(source.path(folder))[number]), b"\xff\xd8")(source)

@@ -73,9 +73,9 @@ CASME2 = Promises(
         reads("a folder in another case", cells(name="ep02_01F"), name="ep02_01F", frames="sub01/EP02_01f",
             notes=["{name}: the folder is called EP02_01f"]),
         refuses("two folders of one subject", made("Cropped/sub1"), says="sub01 and sub1 are one subject"),
-        reads("the documented offset", frames("Cropped/sub06/EP01_01", range(60, 120)),
-            cells(subject=6, name="EP01_01", onset=66, apex=111, offset=111), onset=66, apex=78, offset=91,
-            apex_source="midpoint", notes=["{offset}: 111 corrected to 91", "{apex}: "]),
+        reads("no correction that no sheet needs", frames("Cropped/sub06/EP01_01", range(60, 120)),
+            cells(subject=6, name="EP01_01", onset=66, apex=111, offset=111), onset=66, apex=111, offset=111,
+            apex_source="annotated"),
         *(
             reads(f"a clip's name {name}", gone("Cropped"),
                 *(frames(f"Cropped/sub01/{other}", range(46, 87)) for other in SHAPES), cells(name=name),
