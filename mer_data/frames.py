@@ -21,8 +21,9 @@ from mer_data.problems import BadInput, Problem
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _REGULAR = 4  # frames that show whether numbers follow each other in steps
-# What the C libraries, or OpenCV for them, write to file descriptor 2 when they make up for what is damaged in a picture.
+# What the C libraries, or OpenCV for them, write to file descriptor 2 when they make up for what is damaged.
 _DAMAGE = re.compile(r"corrupt|premature|crc error|libpng error|truncated|\[ERROR", re.IGNORECASE)
+_LOGGED = re.compile(r"^\[\s*[A-Z]+:\S+\] global \S+ \S+ ")  # before OpenCV's words: the time and a line of its source
 _FEWEST = 2**15  # a picture of 16 bits without a value of this size would be dark when it is cut to 8
 _LOCK = threading.Lock()
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
@@ -124,7 +125,7 @@ def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
     if image is None:
         raise BadInput(Problem(where, "is not a readable image", "restore the file from the original"))
     if damage := next((line for line in said if _DAMAGE.search(line)), ""):
-        raise BadInput(Problem(where, f"is damaged: {damage}", "restore the file from the original"))
+        raise BadInput(Problem(where, f"is damaged: {_LOGGED.sub('', damage)}", "restore the file from the original"))
     if image.dtype == np.uint8:
         return np.asarray(image, np.uint8)
     if image.dtype != np.uint16:

@@ -116,7 +116,7 @@ def test_a_damaged_tiff_is_told_too(capfd: pytest.CaptureFixture[str]) -> None:
     data = bytearray(cv2.imencode(".tif", FACE)[1].tobytes())
     middle = len(data) // 2
     data[middle : middle + len(data) // 8] = bytes(len(data) // 8)
-    with pytest.raises(BadInput, match=r"a\.tif: is damaged: .*Not enough data"):
+    with pytest.raises(BadInput, match=r"a\.tif: is damaged: LZWDecode: "):
         decode(bytes(data), "a.tif")
     assert capfd.readouterr().err == ""
 
