@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mer_data.datasets.common import COLUMNS, UNITS, read_each, sheet_and_root, sheet_files, subject_reader
 from mer_data.datasets.intervals import cut_offset, read_number
-from mer_data.datasets.reader import NamedClipReader, without_text
+from mer_data.datasets.reader import NamedClipReader, is_text, without_text
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, raise_all
 from mer_data.schema import Clip
@@ -96,7 +96,10 @@ def _find_sheets(sources: Sequence[Path]) -> tuple[list[Sheet], Path]:
 
 def _overlaps(sheets: Sequence[Sheet]) -> list[Problem]:
     """Two copies of one part; telling it for every row would bury the reason."""
-    names = {sheet.path: {read_name(row["name"]) or row["name"] for row in sheet.rows} for sheet in sheets}
+    names = {
+        sheet.path: {read_name(row["name"]) or row["name"] for row in sheet.rows if not is_text(row, read_subject)}
+        for sheet in sheets
+    }
     problems = []
     for (earlier, first), (later, second) in combinations(names.items(), 2):
         if shared := len(first & second):

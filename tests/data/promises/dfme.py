@@ -16,6 +16,7 @@ SHEET = Sheet(
 )
 FOLDER = "DFME_train/sub0003_01"
 OTHER = {"subject": "sub0180", "name": "sub0180_02", "emotion": "disgust", "code": 2, "rate": 500}
+REMARK = dict.fromkeys(SHEET.columns.split(), "") | {"name": "by hand"}
 FRAMES_A = frames("DFME_testA/sub0180_02", range(32), "{:05}.png")
 
 
@@ -77,6 +78,9 @@ DFME = Promises(
     cases=[
         reads_all("two parts", FRAMES_A, sheet_a({}),
             gives=[{"fps": 300.0, "frames": FOLDER}, {"fps": 500.0, "frames": "DFME_testA/sub0180_02"}]),
+        reads_all("remarks below two parts", FRAMES_A, rows({}, REMARK), sheet_a({}, REMARK),
+            gives=[{"fps": 300.0}, {"fps": 500.0}],
+            notes=["{sheet}, row 3: 1 rows of text", f"{{root}}/{TEST_A}, row 3: 1 rows of text"]),
         reads("a name that is not padded", cells(name="sub3_1"), id="dfme/sub0003/sub0003_01"),
         reads("an offset beyond the last frame", cells(offset=290), offset=31,
             notes=["{offset}: offset 290 is beyond the last frame"]),
