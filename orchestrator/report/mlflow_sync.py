@@ -150,6 +150,8 @@ class _Run:
         self._log_metrics(run_id, table)
         main = table[self._plan.rule][0]
         self._client.set_tag(run_id, "status_note", "complete" if done == planned else f"{done} of {planned} folds")
+        for name, edition in self._cell.cohort.editions.items():  # tags, as a later import of the same clips may differ
+            self._client.set_tag(run_id, f"edition.{name}", edition)
         self._client.log_text(run_id, self._per_subject(), "per_subject.csv")
         self._client.log_dict(run_id, table, "score.json")
         self._client.log_figure(run_id, _confusion_figure(main, f"{cell.model} on {cell.dataset}"), "confusion.png")

@@ -11,6 +11,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from simulated import histories, learner, plan_of, simulate
 
+from mer_data.editions import Edition
 from mer_data.problems import BadInput
 from mer_data.storage.store import Store
 from mer_models.spec import Outcome
@@ -23,7 +24,7 @@ from orchestrator.report.predictions import score_cells
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     store = Store(tmp_path / "store")
-    write_blobs(store, "blobs", blob_clips())
+    write_blobs(store, "blobs", blob_clips(), edition=Edition("2019", 255, "0123abc"))
     return plan_of(store, configurations=3, groups=2)
 
 
@@ -93,3 +94,13 @@ def test_a_configuration_that_failed_and_was_tried_again_is_brought_up_to_date(p
     assert [run.data.tags["state"] for run in again] == tried
     assert {run.info.status for run in again} == {"FINISHED"}
     assert {run.data.tags["reason"] for run in again} == {""}
+
+
+def test_a_run_tells_the_editions_of_its_datasets(plan: Plan, tmp_path: Path) -> None:
+    out = tmp_path / "runs/out"
+    simulate(plan, out)
+    sync(plan, out)
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{out.parent / 'mlflow.db'}")
+    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(everywhere, "tags.level = 'study'")
+    assert {run.data.tags["edition.blobs"] for run in runs} == {"edition 2019: 255 rows, content 0123abc"}
