@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -43,13 +44,23 @@ class Selection:
 @cache
 def published(name: str) -> Mapping[str, str]:
     """A published list: clip id to class, in its order."""
+    return MappingProxyType({clip_id: row["class"] for clip_id, row in _rows(name).items()})
+
+
+@cache
+def onsets(name: str) -> Mapping[str, int]:
+    """The onset that a published list gives, by clip id, where it is needed to tell clips of one name apart."""
+    found = {clip_id: int(row["onset"]) for clip_id, row in _rows(name).items() if row.get("onset")}
+    return MappingProxyType(found)
+
+
+def _rows(name: str) -> dict[str, dict[str, str]]:
     text = (resources.files("mer_data") / "lists" / f"{name}.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(text.splitlines())
-    return MappingProxyType({f"{row['dataset']}/{row['subject']}/{row['clip']}": row["class"] for row in rows})
+    return {f"{row['dataset']}/{row['subject']}/{row['clip']}": row for row in csv.DictReader(text.splitlines())}
 
 
 def select(name: str, clips: Sequence[Clip], where: str) -> Selection:
-    """The clips of a published list among those at hand.
+    """The clips of a published list among those at hand; where a sheet repeats a name, by folder or by onset.
 
     Raises
     ------
@@ -59,11 +70,45 @@ def select(name: str, clips: Sequence[Clip], where: str) -> Selection:
     if name not in LISTS:
         raise BadInput(Problem(where, f"unknown clip list {name!r}", did_you_mean(name, LISTS)))
     wanted, here = published(name), {clip.id: clip for clip in clips}
+    here |= _renamed(name, [clip_id for clip_id in wanted if clip_id not in here], clips)
     labelled = tuple((here[clip_id], label) for clip_id, label in wanted.items() if clip_id in here)
     if not labelled:
         example = next(iter(wanted))
         raise BadInput(Problem(where, f"has none of the {len(wanted)} clips of the list {name}", f"such as {example}"))
     return Selection(labelled, tuple(clip_id for clip_id in wanted if clip_id not in here), len(wanted))
+
+
+def _renamed(name: str, lacking: Sequence[str], clips: Sequence[Clip]) -> dict[str, Clip]:
+    """The clips that a list calls otherwise: importers call clips of one name ``EP02_5@27``, by their onsets.
+
+    A clip is meant by its folder's name, or else by the onset, in the folder or in the sheet, within a subject's same
+    recording (``EP02``). No clip is given twice, and none where two would do.
+    """
+    repeated = [clip for clip in clips if "@" in clip.name]
+    found: dict[str, Clip] = {}
+    for clip_id in lacking:
+        subject, _, listed = clip_id.rpartition("/")
+        of_name = [one for one in repeated if one.subject == subject and (one.frames or "").split("/")[-1] == listed]
+        if len(of_name) == 1:
+            found[clip_id] = of_name[0]
+    taken = {clip.id for clip in found.values()}
+    at_onset: defaultdict[str, list[str]] = defaultdict(list)
+    for clip_id in lacking:
+        subject, _, listed = clip_id.rpartition("/")
+        if clip_id in found or clip_id not in onsets(name):
+            continue
+        fitting = [
+            one.id
+            for one in repeated
+            if one.subject == subject
+            and one.id not in taken
+            and one.name.split("_")[0] == listed.split("_")[0]
+            and str(onsets(name)[clip_id]) in (str(one.onset), one.name.rpartition("@")[2])
+        ]
+        if len(fitting) == 1:
+            at_onset[fitting[0]].append(clip_id)
+    by_id = {clip.id: clip for clip in repeated}
+    return found | {ids[0]: by_id[clip_id] for clip_id, ids in at_onset.items() if len(ids) == 1}
 
 
 def refuse_same_people(clips: Sequence[Clip], where: str) -> None:

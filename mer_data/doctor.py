@@ -2,98 +2,36 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mer_data.frames import decode, inside, list_frames, pick
+from mer_data.editions import Edition, Published, published_counts
+from mer_data.frames import decode, gap, inside, list_frames, pick
 from mer_data.hashing import digest_bytes
 from mer_data.imported import Imported
-from mer_data.problems import BadInput, Problem
+from mer_data.problems import BadInput, Problem, kind_of, summed_up
 from mer_data.schema import APEX_SOURCES, Clip
 
 _SHOWN = 10
 _SHOWN_OF_A_KIND = 3
-_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|-?\d+(?:\.\d+)?")
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Published:
-    """What a dataset has by its publication or its released sheet. Releases differ, so a count may have several values.
-
-    Attributes
-    ----------
-    clips, subjects
-        Micro-expressions, and people who have one; empty where that is not certain.
-    emotions
-        Clips of each emotion, in the words of :mod:`mer_data.labels`; empty where sources do not agree.
-    """
-
-    clips: tuple[int, ...]
-    subjects: tuple[int, ...]
-    emotions: Mapping[str, tuple[int, ...]]
-
-
-def _published(clips: int | Size, subjects: int | Size, **emotions: int | Size) -> Published:
-    several = {name: _several(count) for name, count in emotions.items()}
-    return Published(_several(clips), _several(subjects), several)
-
-
-def _several(count: int | Size) -> tuple[int, ...]:
-    return (count,) if isinstance(count, int) else count
-
-
-_SAMM = _published(
-    159, 29, anger=57, contempt=12, disgust=9, fear=8, happiness=26, others=26, sadness=6, surprise=15
-)  # fmt: skip
-
-# References: the heads of mer_data/datasets/*.py. Where a paper and the sheet that is handed out disagree, the sheet.
-PUBLISHED: Mapping[str, Published] = {
-    # One sheet in circulation has 18 of the 19 people.
-    "casme": _published(
-        189, (19, 18), contempt=2, disgust=45, fear=2, happiness=7, repression=39, sadness=6, surprise=20, tense=68
-    ),
-    # The sheet of 2019 has one clip of disgust more than that of 2014.
-    "casme2": _published(
-        (255, 256), 26, disgust=(63, 64), fear=2, happiness=32, others=99, repression=27, sadness=7, surprise=25
-    ),
-    "casme_sq": _published(57, 14, negative=21, others=19, positive=8, surprise=9),
-    "casme3a": _published(
-        860, 94, anger=64, disgust=250, fear=86, happiness=55, others=161, sadness=57, surprise=187
-    ),
-    "casme3c": _published(165, 30, negative=99, others=20, positive=16, surprise=30),
-    "samm": _SAMM,
-    "samm_lv": _SAMM,  # the same events
-    "smic": _published(164, 16, negative=70, positive=51, surprise=43),
-    "smic_vis": _published(71, 8),
-    "smic_nir": _published(71, 8),
-    # The same events in longer clips.
-    "smic_e": _published(164, 16),
-    "smic_e_vis": _published(71, 8),
-    "smic_e_nir": _published(71, 8),
-    "mmew": _published(300, 36, anger=8, disgust=72, fear=16, happiness=36, others=66, sadness=13, surprise=89),
-    # The number of people is not certain, and counts of emotions depend on what is done with the mixed ones.
-    "4dme": Published((267,), (), {}),
-    # Training set, test A and test B of the challenge together.
-    "dfme": _published(
-        2629, 259, anger=241, contempt=171, disgust=735, fear=365, happiness=311, sadness=359, surprise=447
-    ),
-    "htnet": _published(442, 68, negative=250, positive=109, surprise=83),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
 class Resized:
-    """A clip whose onset and apex frames differ in size; sizes are (width, height)."""
+    """A clip whose frames differ in size: that of the onset, another one, and how many differ from the onset.
+
+    Sizes are (width, height).
+    """
 
     clip: str
     onset: Size
-    apex: Size
+    other: Size
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -108,20 +46,24 @@ class Findings:
         How many there are.
     emotions, apexes
         Clips of each emotion; clips of each apex source (``none``: without an apex).
+    edition
+        Which edition of the dataset it is.
     published
         What the dataset should have, or None if nothing is known.
-    looked_at
-        Clips whose onset or apex frame was read. The others have no frames.
+    looked_at, frames
+        Clips of which frames were read, all from onset to offset, and how many frames. The other clips have none.
     repeated
         Groups of clips whose onset frames are the same file, byte for byte.
     still
         Clips whose apex frame is the onset frame, byte for byte: they show no motion.
     resized
-        Clips whose onset and apex frames differ in size.
+        Clips whose frames differ in size.
+    gaps
+        Clips of which frames between onset and offset are missing, in words.
     unreadable
         Frames that are missing or damaged.
-    notes
-        The importer's.
+    notes, left_out
+        The importer's; the first so many name each a clip that was left out.
     """
 
     format: str
@@ -129,18 +71,26 @@ class Findings:
     subjects: int
     emotions: Mapping[str, int]
     apexes: Mapping[str, int]
+    edition: Edition | None
     published: Published | None
     looked_at: int
+    frames: int
     repeated: tuple[tuple[str, ...], ...]
     still: tuple[str, ...]
     resized: tuple[Resized, ...]
+    gaps: tuple[str, ...]
     unreadable: tuple[Problem, ...]
     notes: tuple[str, ...]
+    left_out: int
 
     def counts(self) -> list[tuple[str, int, tuple[int, ...]]]:
-        """Name, count here, and published counts (none if unknown), for clips, subjects and every emotion."""
+        """Name, count here, and published counts (none if unknown), for rows, clips, subjects and every emotion."""
         known = self.published or Published((), (), {})
-        rows = [("clips", self.clips, known.clips), ("subjects", self.subjects, known.subjects)]
+        listed = self.edition.rows if self.edition else self.clips
+        rows = [("clips", self.clips, known.rows)]
+        if listed < self.clips + self.left_out:  # several clips in a row, whose number is not published
+            rows = [("rows", listed, known.rows), ("clips", self.clips, ())]
+        rows.append(("subjects", self.subjects, known.subjects))
         for emotion in sorted({*self.emotions, *known.emotions}):
             # Where the emotions are known, one that is not among them is published as none at all.
             published = known.emotions.get(emotion, (0,) if known.emotions else ())
@@ -150,17 +100,20 @@ class Findings:
     def remarks(self) -> list[str]:
         """All but the counts, in words, a line each; an indented line belongs to the one above it."""
         apexes = ", ".join(f"{count} {source}" for source, count in self.apexes.items())
-        lines = [f"apexes: {apexes}"]
+        lines = [*([str(self.edition)] if self.edition else []), f"apexes: {apexes}"]
         if self.looked_at:
             lines += [*self._on_frames()]
         else:
             lines.append("frames: none to look at")
         if self.notes:
-            lines += [f"{_many(len(self.notes), 'note')} of the importer:", *_first(self.notes)]
+            lines += [f"{_many(len(self.notes), 'note')} of the importer:"]
+            lines += [f"  {note}" for note in self.notes[: self.left_out]]
+            lines += _first(summed_up(self.notes[self.left_out :]))
         return lines
 
     def _on_frames(self) -> Iterable[str]:
-        yield f"frames: looked at onset and apex of {_many(self.looked_at, 'clip')}"
+        clips = _many(self.looked_at, "clip")
+        yield f"frames: looked at {_many(self.frames, 'frame')} of {clips}, all from onset to offset"
         if not (self.repeated or self.still or self.resized or self.unreadable):
             yield "  all are readable, differ between clips, move from onset to apex, and keep their size"
         if self.unreadable:
@@ -173,8 +126,12 @@ class Findings:
             yield f"{_many(len(self.still), 'clip')} with the same picture at onset and apex, so without motion:"
             yield from _first(self.still)
         if self.resized:
-            yield f"{_many(len(self.resized), 'clip')} with onset and apex of different size; flow needs one size:"
-            yield from _first([f"{pair.clip}: {_by(pair.onset)} and {_by(pair.apex)}" for pair in self.resized])
+            yield f"{_many(len(self.resized), 'clip')} with frames of different size; features need one size:"
+            told = (f"{one.clip}: {_by(one.onset)}, {one.frames} are {_by(one.other)}" for one in self.resized)
+            yield from _first([*told])
+        if self.gaps:
+            yield f"{_many(len(self.gaps), 'clip')} with frames missing; features take the others:"
+            yield from _first(self.gaps)
 
     def document(self) -> dict[str, Any]:
         """The findings as plain values, for JSON."""
@@ -187,7 +144,7 @@ class Findings:
 
 
 def examine(imported: Imported, format_: str, advance: Callable[[int], None] = lambda count: None) -> Findings:
-    """Examine a dataset that was read but not written: its counts, and two frames of every clip.
+    """Examine a dataset that was read but not written: its counts, and every clip's frames from onset to offset.
 
     Parameters
     ----------
@@ -203,26 +160,22 @@ def examine(imported: Imported, format_: str, advance: Callable[[int], None] = l
     by_onset: defaultdict[str, list[str]] = defaultdict(list)
     still: list[str] = []
     resized: list[Resized] = []
+    gaps: list[str] = []
     unreadable: list[Problem] = []
-    looked_at = 0
+    looked_at = frames = 0
     for clip in clips:
-        seen = {}
-        for name, number in (("onset", clip.onset), ("apex", clip.apex)):
-            if imported.frame_root is None or clip.frames is None or number is None:
-                continue
-            try:
-                seen[name] = _look(listing.find(imported.frame_root, clip.frames, number))
-            except BadInput as error:
-                unreadable += [replace(problem, where=f"clip {clip.id}, {problem.where}") for problem in error.problems]
+        seen, problems, missing = _look_at(clip, imported.frame_root, listing)
+        unreadable += [replace(problem, where=f"clip {clip.id}, {problem.where}") for problem in problems]
+        gaps += [f"{clip.id}: {missing}"] if missing else []
         looked_at += bool(seen)
-        if "onset" in seen:
-            by_onset[seen["onset"][0]].append(clip.id)
-        if len(seen) == 2:
-            (onset, onset_size), (apex, apex_size) = seen["onset"], seen["apex"]
-            if onset == apex:
+        frames += len(seen)
+        if clip.onset in seen:
+            digest, size = seen[clip.onset]
+            by_onset[digest].append(clip.id)
+            if clip.apex in seen and seen[clip.apex][0] == digest:
                 still.append(clip.id)
-            if onset_size != apex_size:
-                resized.append(Resized(clip.id, onset_size, apex_size))
+            if others := [of for _, of in seen.values() if of != size]:
+                resized.append(Resized(clip.id, size, others[0], len(others)))
         advance(1)
     return Findings(
         format=format_,
@@ -230,13 +183,17 @@ def examine(imported: Imported, format_: str, advance: Callable[[int], None] = l
         subjects=len({clip.subject for clip in clips}),
         emotions=dict(sorted(Counter(clip.emotion for clip in clips).items())),
         apexes=_apexes(clips),
-        published=PUBLISHED.get(format_),
+        edition=imported.edition,
+        published=published_counts(format_),
         looked_at=looked_at,
+        frames=frames,
         repeated=tuple(tuple(group) for group in by_onset.values() if len(group) > 1),
         still=tuple(still),
         resized=tuple(resized),
+        gaps=tuple(gaps),
         unreadable=tuple(unreadable),
         notes=imported.notes,
+        left_out=imported.left_out,
     )
 
 
@@ -247,7 +204,7 @@ def by_kind(problems: Sequence[Problem]) -> list[str]:
     """
     kinds: defaultdict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
-        kinds[_VALUES.sub("...", problem.what)].append(problem)
+        kinds[kind_of(problem.what)].append(problem)
     lines = []
     for kind, alike in sorted(kinds.items(), key=lambda item: -len(item[1])):
         if len(alike) == 1:
@@ -264,12 +221,36 @@ class _Listing:
         self._folder: Path | None = None
         self._frames: dict[int, Path] = {}
 
-    def find(self, root: Path, relative: str, number: int) -> Path:
+    def frames(self, root: Path, relative: str) -> dict[int, Path]:
         folder = inside(root, relative)
         if folder != self._folder:
             self._frames = list_frames(folder)
             self._folder = folder
-        return pick(self._frames, number, str(folder))
+        return self._frames
+
+
+def _look_at(
+    clip: Clip, root: Path | None, listing: _Listing
+) -> tuple[dict[int | None, tuple[str, Size]], list[Problem], str]:
+    """Look at the frames that features may read: what each shows by its number, what is wrong, and what is missing."""
+    seen: dict[int | None, tuple[str, Size]] = {}
+    if root is None or clip.frames is None:
+        return seen, [], ""
+    problems: list[Problem] = []
+    numbers, missing = {number for number in (clip.onset, clip.apex) if number is not None}, ""
+    try:
+        here = listing.frames(root, clip.frames)
+        if clip.onset is not None and clip.offset is not None:
+            numbers |= {number for number in here if clip.onset <= number <= clip.offset}
+            missing = gap(here, clip.onset, clip.offset)
+    except BadInput as error:
+        return seen, list(error.problems), ""
+    for number in sorted(numbers):
+        try:
+            seen[number] = _look(pick(here, number, str(root / clip.frames)))
+        except BadInput as error:
+            problems += error.problems
+    return seen, problems, missing
 
 
 def _look(path: Path) -> tuple[str, Size]:

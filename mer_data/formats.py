@@ -10,8 +10,11 @@ from pathlib import Path
 from mer_data import schema
 from mer_data.datasets import casme, casme2, casme3, casme_sq, dfme, fourdme, mmew, samm, samm_lv, smic, smic_e
 from mer_data.datasets.common import descend
-from mer_data.imported import ApexRule, Imported, Importer
+from mer_data.editions import recognise
+from mer_data.hashing import digest
+from mer_data.imported import ApexRule, Imported, Importer, PartlyRead
 from mer_data.landmarks import read_landmarks
+from mer_data.layouts import looks_like
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.published import aman, atn, dual_atme, htnet, offtanet
 from mer_data.storage.store import Store
@@ -43,21 +46,42 @@ FORMATS: Mapping[str, Importer] = {
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-def read_format(format_: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
+def read_format(
+    format_: str, sources: Sequence[Path], apex: ApexRule = "midpoint", *, partial: bool = False
+) -> Imported:
     """Read and validate a dataset without writing anything.
+
+    With `partial`, clips that cannot be used are left out, each with a note that names it and says why; else they are
+    an error. A source of which nothing can be used is one in any case.
 
     Raises
     ------
     BadInput
-        If the format is unknown, or with all that is wrong with the source.
+        If the format is unknown, or with all that is wrong with the source; :class:`~mer_data.imported.PartlyRead` if
+        some of its clips could be used.
     """
     if format_ not in FORMATS:
         raise BadInput(Problem(format_, "unknown format", did_you_mean(format_, FORMATS)))
     raise_all(Problem(str(path), "no such file or folder") for path in sources if not path.exists())
     # Archives often unpack into a folder of their own name.
-    imported = FORMATS[format_]([descend(path) if path.is_dir() else path for path in sources], apex)
+    try:
+        imported = FORMATS[format_]([descend(path) if path.is_dir() else path for path in sources], apex)
+    except PartlyRead as error:
+        if not partial or not error.rest.clips:
+            raise
+        imported = error.rest
+    except BadInput as error:
+        signs = looks_like(sources)
+        # Where something looks like the format that was asked for, its own words are the ones that help.
+        if not signs or format_.removesuffix("_vis").removesuffix("_nir") in dict(signs):
+            raise
+        other, path = signs[0]
+        what = f"looks like {other}, not {format_}"
+        raise BadInput([Problem(str(path), what, f"import it as {other}"), *error.problems]) from error
     raise_all(schema.find_problems(imported.clips, str(imported.source)))
-    return imported
+    content = imported.content or digest([[clip.id, clip.emotion] for clip in imported.clips])[:12]
+    rows = imported.rows or len(imported.clips) + imported.left_out
+    return replace(imported, edition=recognise(format_, imported.clips, rows, imported.left_out, content))
 
 
 def import_dataset(
@@ -67,10 +91,13 @@ def import_dataset(
     name: str,
     apex: ApexRule = "midpoint",
     landmarks: Path | None = None,
+    *,
+    partial: bool = False,
 ) -> Imported:
     """Read a dataset and put it into the store under `name`, taking the place of one of that name.
 
-    `landmarks` is a sheet with points of the clips' faces, as :func:`~mer_data.landmarks.read_landmarks` reads it.
+    `landmarks` is a sheet with points of the clips' faces, as :func:`~mer_data.landmarks.read_landmarks` reads it;
+    `partial` is that of :func:`read_format`.
 
     Raises
     ------
@@ -79,13 +106,14 @@ def import_dataset(
     """
     if not _PLAIN_NAME.fullmatch(name):
         raise BadInput(Problem(name, "cannot be a dataset's name", "use letters, digits, '_', '-' and '.'"))
-    imported = read_format(format_, sources, apex)
+    imported = read_format(format_, sources, apex, partial=partial)
     if landmarks is not None:
         marked = read_landmarks(landmarks, imported.clips)
         clips = tuple(replace(clip, landmarks=marked.get(clip.id)) for clip in imported.clips)
         imported = replace(imported, clips=clips)
     with store.replacing(name) as writer:
-        writer.clips(imported.clips, format_=format_, frame_root=imported.frame_root, notes=imported.notes)
+        root, edition = imported.frame_root, imported.edition
+        writer.clips(imported.clips, format_=format_, frame_root=root, notes=imported.notes, edition=edition)
         for feature in imported.features:
             writer.feature(feature.spec, feature.arrays, imported.clips, feature.origin)
     return imported

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from functools import cache
+from itertools import pairwise
+from math import gcd
 from pathlib import Path
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -12,7 +19,13 @@ import numpy.typing as npt
 
 from mer_data.problems import BadInput, Problem
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_REGULAR = 4  # frames that show whether numbers follow each other in steps
+# What the C libraries, or OpenCV for them, write to file descriptor 2 when they make up for what is damaged.
+_DAMAGE = re.compile(r"corrupt|premature|crc error|libpng error|truncated|\[ERROR", re.IGNORECASE)
+_LOGGED = re.compile(r"^\[\s*[A-Z]+:\S+\] global \S+ \S+ ")  # before OpenCV's words: the time and a line of its source
+_FEWEST = 2**15  # a picture of 16 bits without a value of this size would be dark when it is cut to 8
+_LOCK = threading.Lock()
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
 
 
@@ -80,22 +93,82 @@ def pick(frames: Mapping[int, Path], number: int, folder: str) -> Path:
     return frames[number]
 
 
+def missing_between(numbers: Iterable[int], onset: int, offset: int) -> tuple[int, int]:
+    """How many frames are missing between onset and offset, both included, and how many there should be.
+
+    A recording may count in steps of two or more: a regular step of at least four frames is no gap.
+    """
+    here = sorted(number for number in numbers if onset <= number <= offset)
+    step = gcd(*(after - before for before, after in pairwise(here))) if len(here) >= _REGULAR else 1
+    expected = (offset - onset) // step + 1
+    return max(0, expected - len(here)), expected
+
+
+def gap(numbers: Iterable[int], onset: int, offset: int) -> str:
+    """What :func:`missing_between` found, in words; empty if nothing is missing."""
+    missing, expected = missing_between(numbers, onset, offset)
+    return f"{missing} of {expected} frames between onset and offset are missing" if missing else ""
+
+
 def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
-    """An image file's bytes as uint8 ``[H, W, 3]`` in OpenCV's order (blue, green, red).
+    """An image file's bytes as uint8 ``[H, W, 3]`` in OpenCV's order (blue, green, red), turned as its EXIF says.
+
+    A damaged JPEG still gives a picture, and only a line on standard error tells that much of it is made up; that line
+    is caught. Of pictures of 16 bits the upper 8 are taken, if they are in use.
 
     Raises
     ------
     BadInput
-        If OpenCV cannot read it; `where` is the file to name.
+        If OpenCV cannot read it, if it is damaged, or if 8 bits would not do; `where` is the file to name.
     """
-    buffer = np.frombuffer(data, np.uint8)
-    try:
-        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if buffer.size else None
-    except cv2.error:
-        image = None
+    image, said = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if image is None:
         raise BadInput(Problem(where, "is not a readable image", "restore the file from the original"))
-    return np.asarray(image, np.uint8)
+    if damage := next((line for line in said if _DAMAGE.search(line)), ""):
+        raise BadInput(Problem(where, f"is damaged: {_LOGGED.sub('', damage)}", "restore the file from the original"))
+    if image.dtype == np.uint8:
+        return np.asarray(image, np.uint8)
+    if image.dtype != np.uint16:
+        raise BadInput(Problem(where, f"has values of type {image.dtype}", "convert the frames to 8 bits"))
+    if image.max() < _FEWEST:
+        what = f"is a picture of 16 bits, of which it uses at most {int(image.max()).bit_length()}"
+        raise BadInput(Problem(where, what, "convert the frames to 8 bits, all by the same factor"))
+    return np.asarray(_imdecode(data, cv2.IMREAD_COLOR)[0], np.uint8)
+
+
+def _imdecode(data: bytes, flags: int) -> tuple[npt.NDArray[Any] | None, list[str]]:
+    """Decode a picture, and give the lines that the C libraries wrote to file descriptor 2 meanwhile.
+
+    Lines that tell of no damage are written there after all. Threads of this process take turns.
+    """
+    buffer = np.frombuffer(data, np.uint8)
+    with _LOCK:
+        aside, kept = _aside(os.getpid()).fileno(), os.dup(2)
+        os.dup2(aside, 2)
+        try:
+            image = cv2.imdecode(buffer, flags) if buffer.size else None
+        except cv2.error:
+            image = None
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        length = os.lseek(aside, 0, os.SEEK_CUR)
+        if not length:
+            return image, []
+        os.lseek(aside, 0, os.SEEK_SET)
+        said = os.read(aside, length)
+        os.lseek(aside, 0, os.SEEK_SET)
+        os.ftruncate(aside, 0)
+    lines = said.decode(errors="replace").splitlines()
+    if others := [line for line in lines if not _DAMAGE.search(line)]:
+        os.write(2, "".join(f"{line}\n" for line in others).encode())
+    return image, lines
+
+
+@cache
+def _aside(process: int) -> IO[bytes]:
+    """Where this process lets file descriptor 2 lead while it decodes; a forked child has one of its own."""
+    return tempfile.TemporaryFile()  # open as long as the process
 
 
 def crop(image: npt.NDArray[np.uint8], box: tuple[int, int, int, int] | None, where: str) -> npt.NDArray[np.uint8]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy.typing as npt
 
+from mer_data.editions import Edition
 from mer_data.features.spec import FeatureSpec
+from mer_data.problems import BadInput, Problem
 from mer_data.schema import Clip
 
 # What to do where a sheet gives no apex: the middle frame, or the frame of most motion (:mod:`mer_data.apex`).
@@ -52,6 +54,14 @@ class Imported:
         What the reader should know: clips left out and why, values corrected.
     features
         Features that came with the clips.
+    left_out
+        How many clips of the source could not be used.
+    rows
+        How many rows of its sheet were read or left out; 0 where each of them is one clip.
+    content
+        A hash of what is in the rows of the source; empty if the importer tells none.
+    edition
+        Which edition of the dataset it is, as :func:`mer_data.formats.read_format` recognises it.
     """
 
     clips: tuple[Clip, ...]
@@ -59,6 +69,29 @@ class Imported:
     frame_root: Path | None = None
     notes: tuple[str, ...] = ()
     features: tuple[ImportedFeature, ...] = ()
+    left_out: int = 0
+    rows: int = 0
+    content: str = ""
+    edition: Edition | None = None
+
+
+class PartlyRead(BadInput):
+    """Some clips of a source cannot be used, the others can.
+
+    Parameters
+    ----------
+    problems
+        All that is wrong.
+    rest
+        The clips that can be used, with a note for each that is left out.
+    """
+
+    def __init__(self, problems: Iterable[Problem], rest: Imported) -> None:
+        super().__init__(problems)
+        self.rest = rest
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problems, self.rest)
 
 
 # An importer reads its sources, and finds an apex by the rule for a clip that has none.

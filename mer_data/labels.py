@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.schema import Clip
@@ -39,8 +42,20 @@ EMOTIONS = (
 def read_emotion(word: str) -> str | None:
     """The canonical emotion for a sheet's word (``Happy`` -> ``happiness``), or None if it is unknown."""
     word = word.strip().lower()
-    word = _SYNONYMS.get(word, word)
+    word = _spellings().get(word) or _SYNONYMS.get(word, word)
     return word if word in EMOTIONS else None
+
+
+def misspelt(word: str) -> bool:
+    """Whether a word is one of the known slips of the pen, which :func:`read_emotion` reads all the same."""
+    return word.strip().lower() in _spellings()
+
+
+@cache
+def _spellings() -> Mapping[str, str]:
+    """What sheets write wrongly to what is meant, with its source in ``corrections/spellings.csv``."""
+    text = (resources.files("mer_data") / "corrections" / "spellings.csv").read_text(encoding="utf-8")
+    return {row["written"]: row["emotion"] for row in csv.DictReader(text.splitlines())}
 
 
 @dataclass(frozen=True)

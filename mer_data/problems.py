@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 _SHOWN = 20
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|-?\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class BadInput(Exception):  # noqa: N818 - it is the input that is wrong, not th
             shown.append(f"... and {hidden} more")
         return "\n".join(shown)
 
-    def __reduce__(self) -> tuple[type[BadInput], tuple[tuple[Problem, ...]]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problems,)
 
 
@@ -61,6 +65,20 @@ def raise_all(problems: Iterable[Problem]) -> None:
     found = tuple(problems)
     if found:
         raise BadInput(found)
+
+
+def kind_of(words: str) -> str:
+    """What is left of words without the numbers and quoted values in them: those of one kind are told together."""
+    return _VALUES.sub("...", words)
+
+
+def summed_up(notes: Iterable[str]) -> list[str]:
+    """Notes with those of a kind in one line: the first of them, and how many more there are."""
+    kinds: defaultdict[str, list[str]] = defaultdict(list)
+    for note in notes:
+        kinds[kind_of(note)].append(note)
+    more = {kind: f" (and {len(alike) - 1} more like it)" if len(alike) > 1 else "" for kind, alike in kinds.items()}
+    return [alike[0] + more[kind] for kind, alike in kinds.items()]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from mer_data.problems import Problem
 
-APEX_SOURCES = ("annotated", "midpoint", "spotted", "corrected")
+APEX_SOURCES = ("annotated", "midpoint", "spotted", "limited", "corrected")
 
 SCHEMA = pa.schema(
     [
@@ -51,7 +51,8 @@ class Clip:
     onset, apex, offset
         Frame numbers as the dataset counts them, inclusive; None where the source has none.
     apex_source
-        One of ``APEX_SOURCES``; None exactly if there is no apex.
+        One of ``APEX_SOURCES``; None exactly if there is no apex. ``limited``: midpoint or spotted, in an interval
+        longer than a micro-expression, no later than its dataset's definition lets an apex lie.
     action_units
         The sheet's own text, for instance ``R1+L2``.
     fps

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from python_calamine import CalamineError, CalamineWorkbook
@@ -21,6 +21,10 @@ from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 SHEET_SUFFIXES = frozenset({".csv", ".xls", ".xlsx"})
 Columns = Mapping[str, Sequence[str]]
 Beside = Mapping[str, tuple[str, int]]
+# What people and programs write into a cell that has no value, in lower case.
+NOTHING = frozenset({"/", "\\", "-", "null", "nan", "n/a", "#n/a"})
+_LONGEST = 1 + max(map(len, NOTHING))
+_WORDS = frozenset({"subject", "name", "emotion"})  # columns in which such a text is a mistake, and is shown as it is
 _SEPARATORS = re.compile(r"[\s_]+")
 _REMEDY = "open it in a spreadsheet program and save it again as .xlsx, or as .csv in UTF-8"
 
@@ -36,7 +40,8 @@ class Row:
     number
         Row number as a spreadsheet program shows it, from 1.
     cells
-        Our name of each column to the cell's text, stripped; "" if empty.
+        Our name of each column to the cell's text, stripped; "" if empty, or if it says that there is nothing
+        (:data:`NOTHING`), unless the column holds words.
     headers
         Our name of each column to the header as it is written in the sheet.
     corrected
@@ -60,17 +65,35 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table found in a file: the file, and the rows below the header that are not empty, at least one."""
+    """A table found in a file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    rows
+        The rows below the header that are not empty, at least one.
+    others
+        What stands in the columns that were not asked for: header to the number of a row to its text.
+    """
 
     path: Path
     rows: tuple[Row, ...]
+    others: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
 
-def read_sheet(path: Path, required: Columns, optional: Columns | None = None, right_of: Beside | None = None) -> Sheet:
-    """Read the first worksheet that has the required columns.
+def read_sheet(
+    path: Path,
+    required: Columns,
+    optional: Columns | None = None,
+    right_of: Beside | None = None,
+    worksheet: str | None = None,
+) -> Sheet:
+    """Read the worksheet that has the required columns.
 
     The header is the first row with all the required columns. Rows above it, columns that were not asked for, and
-    rows that have nothing in those that were are ignored.
+    rows that have nothing in those that were are ignored. Of several worksheets, that with the most of the columns is
+    read; if that does not decide, and they hold different things, a person has to.
 
     Parameters
     ----------
@@ -82,19 +105,18 @@ def read_sheet(path: Path, required: Columns, optional: Columns | None = None, r
     right_of
         Our name of a column whose header is not known, to the column that it stands right of, and by how many. Rows
         have "" in it if that is a column that was asked for by its header.
+    worksheet
+        The name of the only worksheet to look at.
 
     Raises
     ------
     BadInput
-        If the file is missing, empty or not a sheet, or no worksheet has the required columns, or a column is
-        there twice, or rows hold NUL characters or more cells than the header, or no rows are below it.
+        If the file is missing, empty or not a sheet, or no worksheet has the required columns, or several have, or a
+        column is there twice, or rows hold NUL characters or more cells than the header, or no rows are below it.
     """
-    tables = read_bare(path)
-    candidates = [(table, number, cells) for table in tables for number, cells in table.rows]
-    if not candidates:
-        raise BadInput(Problem(str(path), "holds no rows", "restore the file from the original"))
-    table, first, header = max(candidates, key=lambda row: len(_find_columns(row[2], required)))
     columns = {**required, **(optional or {})}
+    tables = [table for table in read_bare(path) if worksheet in (None, table.name)]
+    table, first, header = _find_header(path, tables, required, columns)
     found = _find_columns(header, columns)
     beside = {name: found[of] + steps for name, (of, steps) in (right_of or {}).items() if of in found}
     beside = {name: at for name, at in beside.items() if at < len(header) and at not in found.values()}
@@ -113,7 +135,8 @@ def read_sheet(path: Path, required: Columns, optional: Columns | None = None, r
         for row in rows
         if any(below[row.number][len(header) :])
     )
-    return Sheet(path, rows)
+    others = {cell or _letter(at): at for at, cell in enumerate(header) if at not in found.values()}
+    return Sheet(path, rows, {name: _filled(below, at) for name, at in others.items() if _filled(below, at)})
 
 
 @dataclass(frozen=True)
@@ -164,6 +187,38 @@ def read_bare(path: Path) -> tuple[BareSheet, ...]:
     return tuple(sheets)
 
 
+def has_headers(table: BareSheet, headers: Sequence[str]) -> bool:
+    """Whether a row of a worksheet has all these headers, whatever their case, spaces and underscores."""
+    wanted = {*map(_plain, headers)}
+    return any(wanted <= {*map(_plain, cells)} for _, cells in table.rows)
+
+
+def _find_header(
+    path: Path, tables: Sequence[BareSheet], required: Columns, columns: Columns
+) -> tuple[BareSheet, int, tuple[str, ...]]:
+    """Find the worksheet to read, and the number and the cells of its header; else the nearest to a header."""
+    best = []
+    for table in tables:
+        rows = [(len(_find_columns(cells, required)), -number, cells) for number, cells in table.rows]
+        if rows:
+            count, number, header = max(rows, key=lambda row: row[:2])
+            best.append((count, len(_find_columns(header, columns)), table, -number, header))
+    if not best:
+        raise BadInput(Problem(str(path), "holds no rows", "restore the file from the original"))
+    most = max(count for count, _, _, _, _ in best)
+    nearest = [found for found in best if found[0] == most]
+    if most == len(required):
+        filled = [found for found in nearest if any(number > found[3] for number, _ in found[2].rows)]
+        nearest = filled or nearest
+        nearest = [found for found in nearest if found[1] == max(found[1] for found in nearest)]
+        contents = {tuple(cells for number, cells in table.rows if number >= at) for _, _, table, at, _ in nearest}
+        if len(contents) > 1:
+            names = ", ".join(table.name for _, _, table, _, _ in nearest)
+            what = f"{len(nearest)} worksheets have the right columns: {names}"
+            raise BadInput(Problem(str(path), what, "save the one to use as a file of its own, and name that file"))
+    return nearest[0][2:]
+
+
 def _named(
     place: str,
     rows: Mapping[int, Sequence[str]],
@@ -177,9 +232,19 @@ def _named(
     """
     empty = dict.fromkeys(names, "")
     texts = {
-        number: {name: cells[at] for name, at in positions.items() if at < len(cells)} for number, cells in rows.items()
+        number: {name: _value(name, cells[at]) for name, at in positions.items() if at < len(cells)}
+        for number, cells in rows.items()
     }
     return tuple(Row(place, number, empty | cells, headers) for number, cells in texts.items() if any(cells.values()))
+
+
+def _value(column: str, text: str) -> str:
+    return "" if len(text) < _LONGEST and text.casefold() in NOTHING and column not in _WORDS else text
+
+
+def _filled(rows: Mapping[int, Sequence[str]], position: int) -> dict[int, str]:
+    """The texts of a column by the number of the row, without the empty ones."""
+    return {number: cells[position] for number, cells in rows.items() if position < len(cells) and cells[position]}
 
 
 def _letter(position: int) -> str:

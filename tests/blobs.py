@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mer_data.editions import Edition
 from mer_data.features import FEATURES
 from mer_data.schema import Clip
 from mer_data.storage.store import Store
@@ -26,7 +27,7 @@ def blob_clips(subjects: int = 6, per_subject: int = 4) -> list[Clip]:
     return clips
 
 
-def write_blobs(store: Store, name: str, clips: list[Clip], seed: int = 0) -> None:
+def write_blobs(store: Store, name: str, clips: list[Clip], seed: int = 0, edition: Edition | None = None) -> None:
     """A dataset whose `flow_uvs_28` tells the class by the place of a blob, with noise."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[:28, :28]
@@ -37,7 +38,7 @@ def write_blobs(store: Store, name: str, clips: list[Clip], seed: int = 0) -> No
         blob = 160 * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 18)
         arrays[clip.id] = np.clip(blob + random.uniform(0, 90, (3, 28, 28)), 0, 255).astype(np.uint8)
     with store.replacing(name) as writer:
-        writer.clips(clips, format_="test", frame_root=None)
+        writer.clips(clips, format_="test", frame_root=None, edition=edition)
         writer.feature(SPEC, arrays, clips, "test")
 
 

@@ -33,7 +33,7 @@ from mer_data.datasets.common import (
     subject_folders,
     subject_reader,
 )
-from mer_data.datasets.intervals import at_onset, frame_numbers, read_number
+from mer_data.datasets.intervals import at_onset, counted_afresh, frame_numbers, length, read_number, spans
 from mer_data.datasets.reader import ClipReader, SheetImporter
 from mer_data.imported import ApexRule
 from mer_data.problems import BadInput, Problem
@@ -80,6 +80,7 @@ class _Reader(ClipReader):
     def __init__(self, tree: Path, folders: Mapping[str, Path], rows: Sequence[Row], apex: ApexRule) -> None:
         super().__init__(NAME, tree, read_subject, "01, 1 or sub01", FPS, apex, folders)
         self._rows = Counter((read_subject(row["subject"]), row["name"]) for row in rows)
+        self._lengths = Counter((read_subject(row["subject"]), row["name"], length(row)) for row in rows)
 
     def name(self, row: Row, subject: str) -> str:
         return at_onset(row) if self._rows[subject, row["name"]] > 1 else row["name"]
@@ -91,18 +92,51 @@ class _Reader(ClipReader):
             what = f"{repeats} rows are called {subject}/{name}; this clip is called {self.name(row, subject)}"
             self.report.note(row.at("name"), what)
         exact = find_clip(home, name)
-        # The folders may have kept the second index that the sheet dropped.
+        others = self._namesakes(home, subject, name) if "_" in name and (repeats > 1 or not exact) else []
+        before = len(self.report.problems)
+        folder = self._choose(row, [exact, *others] if exact else others) if others else None
+        if folder and folder != exact:
+            self.report.note(row.at("name"), f"the frames are in {folder.name}")
+            return folder
+        return super().find_clip(row, home, name) if len(self.report.problems) == before else None
+
+    def _namesakes(self, home: Path, subject: str, name: str) -> list[Path]:
+        """Folders a name may mean: with the second index that the sheet dropped, or of its recording and in no row."""
         indexed = re.compile(rf"{re.escape(name)}_\d+", re.IGNORECASE)
-        longer = [path for path in entries(home) if path.is_dir() and indexed.fullmatch(path.name)]
-        if "_" in name and longer and (repeats > 1 or not exact):
-            folder = self.holding(row, [exact, *longer] if exact else longer)
-            if folder and folder != exact:
-                self.report.note(row.at("name"), f"the frames are in {folder.name}")
-                return folder
-        return super().find_clip(row, home, name)
+        recording = re.compile(rf"{re.escape(name.rpartition('_')[0])}_\d+", re.IGNORECASE)
+        named = {other.casefold() for person, other in self._rows if person == subject}
+        repeated = self._rows[subject, name] > 1
+        return [
+            path
+            for path in entries(home)
+            if path.is_dir()
+            and (
+                indexed.fullmatch(path.name)
+                or (repeated and recording.fullmatch(path.name) and path.name.casefold() not in named)
+            )
+        ]
+
+    def _choose(self, row: Row, folders: Sequence[Path]) -> Path | None:
+        """The folder that holds a row's frames, else the only one as long as its interval, else the next best."""
+        numbers = set(frame_numbers(row)) - {None}
+        best = self.holding(row, folders)
+        if best and numbers <= self.frames(best).keys():
+            return best
+        fitting = [path for path in folders if spans(row, self.frames(path))]
+        if len(fitting) == 1 and self._only_of_its_length(row):
+            return fitting[0]
+        if fitting and not best:
+            what = f"cannot be told from others of its length: {', '.join(path.name for path in fitting)}"
+            self.report.problem(row.at("name"), what, "name the row after its folder")
+        return best
+
+    def _only_of_its_length(self, row: Row) -> bool:
+        return self._lengths[read_subject(row["subject"]), row["name"], length(row)] == 1
 
     def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
         self._note_plateau(row)
+        if self._only_of_its_length(row):
+            row = counted_afresh(row, frames, self.report)
         given = dict(zip(("onset", "apex", "offset"), frame_numbers(row), strict=True))
         first, last = min(frames), max(frames)
         known = {column: number for column, number in given.items() if number is not None}
@@ -112,6 +146,9 @@ class _Reader(ClipReader):
         # Where one end is the folder's, the folder holds just the clip, and so the other end is the folder's too.
         whole = alone and (given["onset"] == first or given["offset"] == last)
         wrong: dict[str, str] = {}
+        if whole and given["offset"] is None:
+            self.report.note(row.at("offset"), f"no offset; the folder ends at frame {last}, which is used")
+            wrong["offset"] = str(last)
         for column, end in (("onset", first), ("offset", last)):
             number = known.get(column)
             if number is not None and number != end and (whole or not first <= number <= last):

@@ -6,7 +6,7 @@ doi 10.1109/TPAMI.2022.3174895.
 
 ::
 
-    part_A/annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx     any name; found by its columns
+    part_A/annotation/cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx     any name; found by its columns; or annotation/partA
     part_A/data/part_A_split/part_A/spNO.1/a/color/8.jpg            wherever the folders spNO.* are
     part_C/CAS(ME)3_part_C_ME.xlsx                                  any name; found by its columns
 
@@ -21,7 +21,7 @@ without ``color`` in between.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from mer_data.datasets.common import (
     subject_reader,
     tree_below,
 )
-from mer_data.datasets.intervals import at_onset, frame_numbers, read_number
+from mer_data.datasets.intervals import at_onset, read_number
 from mer_data.datasets.reader import ClipReader
 from mer_data.imported import ApexRule, Imported
 from mer_data.schema import Clip
@@ -129,7 +129,9 @@ def _find_sheet(named: Path | None, root: Path, part: str, required: Columns, op
     if named:
         return read_sheet(named, required, optional)
     home = find_folder(root, [part])
-    places = [*(find_folder(folder, ["annotation"]) for folder in (home, root) if folder), home]
+    within = [find_folder(folder, ["annotation"]) for folder in (home, root) if folder]
+    # The owners' layout has a folder for each part in there.
+    places = [*(find_folder(folder, [part]) for folder in within if folder), *within, home]
     folder = next((place for place in places if place and sheet_files(place)), root)
     return find_sheet(folder, required, optional, example)
 
@@ -149,16 +151,6 @@ class _Reader(ClipReader):
                 f"{len(long)} of {len(lengths)} intervals are longer than {_LONG} frames, the longest has {max(long)}"
             )
             self.report.note(str(source), what)
-
-    def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
-        """Note frames that the camera dropped; the interval is left as it is."""
-        onset, _, offset = frame_numbers(row)
-        if onset is not None and offset is not None:
-            missing = sum(number not in frames for number in range(onset, offset + 1))
-            if missing:
-                what = f"{missing} of the {offset - onset + 1} frames from onset to offset are missing on disk"
-                self.report.note(row.at("offset"), what)
-        return row
 
 
 class _PartA(_Reader):

@@ -12,13 +12,18 @@ recognition", IEEE Transactions on Affective Computing 9(4) 424-436, 2018, doi 1
 
 The workbook has no header. Its first worksheet lists the expressions by the participant's number and a clip name that
 tells the video that was watched, not the emotion that was shown. ``naming rule1`` leads from numbers to folders,
-``naming rule2`` from the names of the videos to the codes in the names of their folders.
+``naming rule2`` from the names of the videos to the codes in the names of their folders. A CSV file of the first
+worksheet alone is read by the owners' rules, which are the same in all releases (``casme_sq_codes.csv``); it may have a
+header, folders for people (``s16``) and codes for videos (``0502_1`` for ``happy1_1``).
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 from mer_data.datasets.common import (
@@ -32,7 +37,7 @@ from mer_data.datasets.common import (
     subject_reader,
 )
 from mer_data.datasets.intervals import read_number
-from mer_data.datasets.reader import ClipReader
+from mer_data.datasets.reader import ClipReader, is_text, without_text
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.sheets import BareSheet, Row, read_bare
@@ -69,10 +74,17 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     """
     named, root = sheet_and_root(sources)
     path = named or _find_workbook(root)
-    expressions, rule1, rule2 = _worksheets(path)
+    expressions, rules = _worksheets(path)
     tree = find_tree(root, TREES, read_subject, "s15, s16, ... or 15, 16, ...")
-    reader = _Reader(tree, _subjects(rule1), _codes(rule2), apex)
-    return reader.import_rows(_micro(expressions, reader.report), path)
+    subjects, codes = (_subjects(rules[0]), _codes(rules[1])) if rules else _owners_rules()
+    reader = _Reader(tree, subjects, codes, apex)
+    rows = without_text(expressions.columns(COLUMNS), read_subject, reader.report)
+    rows = rows[1:] if is_text(rows[0], read_subject) else rows  # a CSV file may have a header
+    if not rules:
+        what = f"has no naming rules; those of {len(subjects)} people and {len(codes)} videos of the owners are used"
+        reader.report.note(str(path), what)
+        rows = _spelled_out(rows, subjects, codes)
+    return reader.import_rows(_micro(expressions, rows, reader.report), path)
 
 
 def _find_workbook(root: Path) -> Path:
@@ -88,14 +100,16 @@ def _find_workbook(root: Path) -> Path:
     raise BadInput(problems or missing)
 
 
-def _worksheets(path: Path) -> tuple[BareSheet, BareSheet, BareSheet]:
-    """Read the expressions and the two naming rules."""
+def _worksheets(path: Path) -> tuple[BareSheet, tuple[BareSheet, BareSheet] | None]:
+    """Read the expressions and the two naming rules; None for these in a file of one table."""
     sheets = read_bare(path)
     expressions = next(filter(_lists_expressions, sheets), None)
     rules = [next((sheet for sheet in sheets if loose(sheet.name) == loose(rule)), None) for rule in (_RULE1, _RULE2)]
     first, second = rules
     if expressions and first and second:
-        return expressions, first, second
+        return expressions, (first, second)
+    if expressions and len(sheets) == 1:
+        return expressions, None
     problems = []
     if not expressions:
         what = f"no worksheet has {_MICRO} or {_MACRO} in column {_letter('type')}"
@@ -115,9 +129,36 @@ def _lists_expressions(sheet: BareSheet) -> bool:
     return any(row["type"].lower() in (_MICRO, _MACRO) for row in sheet.columns(COLUMNS))
 
 
-def _micro(sheet: BareSheet, report: Report) -> list[Row]:
+def _owners_rules() -> tuple[dict[int, str], dict[str, str]]:
+    """People and videos by the owners' own rules, as :func:`_subjects` and :func:`_codes` give them."""
+    text = (resources.files("mer_data.datasets") / "casme_sq_codes.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    subjects = {int(row["code"]): row["means"] for row in rows if row["kind"] == "person"}
+    return subjects, {row["means"]: row["code"] for row in rows if row["kind"] == "video"}
+
+
+def _spelled_out(rows: Sequence[Row], subjects: Mapping[int, str], codes: Mapping[str, str]) -> list[Row]:
+    """Rows with participants' numbers and videos' names, where they have folders of people and codes of videos."""
+    numbers = {subject: str(number) for number, subject in subjects.items()}
+    names = {code: name for name, code in codes.items()}
+    # Participants are numbered up to 22, folders up to s40: one greater number shows which of them is meant.
+    by_folder = any(
+        row["subject"].lower().startswith("s") or (read_number(row["subject"]) or 0) > len(subjects) for row in rows
+    )
+    spelled = []
+    for row in rows:
+        cells = dict(row.cells)
+        if by_folder:
+            cells["subject"] = numbers.get(read_subject(row["subject"]) or "", row["subject"])
+        code, _, index = row["name"].rpartition("_")
+        if code.zfill(4) in names:
+            cells["name"] = f"{names[code.zfill(4)]}_{index}"
+        spelled.append(replace(row, cells=cells))
+    return spelled
+
+
+def _micro(sheet: BareSheet, rows: Sequence[Row], report: Report) -> list[Row]:
     """Take the micro-expressions out, and report what is neither micro nor macro."""
-    rows = sheet.columns(COLUMNS)
     for row in rows:
         if row["type"].lower() not in (_MICRO, _MACRO):
             remedy = did_you_mean(row["type"].lower(), (_MICRO, _MACRO))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mer_data.datasets.common import COLUMNS, UNITS, read_each, sheet_and_root, sheet_files, subject_reader
 from mer_data.datasets.intervals import cut_offset, read_number
-from mer_data.datasets.reader import NamedClipReader
+from mer_data.datasets.reader import NamedClipReader, is_text, without_text
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, raise_all
 from mer_data.schema import Clip
@@ -65,7 +65,8 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     for sheet in sheets:
         if sheet not in here:
             reader.report.note(str(sheet.path), f"left out: none of its {len(sheet.rows)} clips has frames in {root}")
-    return reader.import_rows([row for sheet in here for row in sheet.rows], here[0].path)
+    rows = [row for sheet in here for row in without_text(sheet.rows, read_subject, reader.report)]
+    return reader.import_rows(rows, here[0].path)
 
 
 def read_name(text: str) -> tuple[str, str] | None:
@@ -95,7 +96,10 @@ def _find_sheets(sources: Sequence[Path]) -> tuple[list[Sheet], Path]:
 
 def _overlaps(sheets: Sequence[Sheet]) -> list[Problem]:
     """Two copies of one part; telling it for every row would bury the reason."""
-    names = {sheet.path: {read_name(row["name"]) or row["name"] for row in sheet.rows} for sheet in sheets}
+    names = {
+        sheet.path: {read_name(row["name"]) or row["name"] for row in sheet.rows if not is_text(row, read_subject)}
+        for sheet in sheets
+    }
     problems = []
     for (earlier, first), (later, second) in combinations(names.items(), 2):
         if shared := len(first & second):
@@ -146,5 +150,5 @@ class _Reader(NamedClipReader):
         return rate
 
     def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
-        """Cut an offset beyond the clip's last frame."""
-        return cut_offset(row, max(frames), self.report)
+        """Count as the folder does, and cut an offset beyond the clip's last frame."""
+        return cut_offset(super().fit(row, frames), max(frames), self.report)

@@ -22,8 +22,8 @@ from pathlib import Path
 from mer_data.datasets.common import find_tree, loose, subject_reader
 from mer_data.datasets.intervals import count_from, cut_offset, fills_folder
 from mer_data.datasets.reader import ClipReader, SheetImporter
-from mer_data.imported import ApexRule
-from mer_data.labels import EMOTIONS, read_emotion
+from mer_data.imported import ApexRule, Imported
+from mer_data.labels import EMOTIONS, misspelt, read_emotion
 from mer_data.problems import did_you_mean
 from mer_data.schema import Clip
 from mer_data.sheets import Row
@@ -60,9 +60,9 @@ class _Reader(ClipReader):
         for what in (*_mixtures(clips), *_by_columns(rows)):
             self.report.note(str(source), what)
 
-    def read(self, row: Row) -> Clip | None:
-        """Read one row, without the apostrophes that keep spreadsheet programs from guessing types."""
-        return super().read(replace(row, cells={name: text.rstrip(_APOSTROPHES) for name, text in row.cells.items()}))
+    def import_rows(self, rows: Sequence[Row], source: Path) -> Imported:
+        """Read the rows, without the apostrophes that keep spreadsheet programs from guessing types."""
+        return super().import_rows([_bare(row) for row in rows], source)
 
     def emotion(self, row: Row) -> str | None:
         """The canonical emotion of a row, or several joined in the order of the sheet."""
@@ -75,6 +75,8 @@ class _Reader(ClipReader):
             )
             return None
         emotion = MIXED.join(dict.fromkeys(words))
+        for part in filter(misspelt, parts):
+            self.report.note(row.at("emotion"), f"{part!r} is read as {read_emotion(part)}")
         marked = _marked(row)
         if marked and marked != set(words):
             columns = MIXED.join(sorted(marked))
@@ -83,9 +85,12 @@ class _Reader(ClipReader):
 
     def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
         """Count as the folder does, where it has just the clip and the sheet counts from the recording's start."""
-        if fills_folder(row, frames):
-            row = count_from(row, min(frames), self.report)
+        row = count_from(row, min(frames), self.report) if fills_folder(row, frames) else super().fit(row, frames)
         return cut_offset(row, max(frames), self.report)
+
+
+def _bare(row: Row) -> Row:
+    return replace(row, cells={name: text.rstrip(_APOSTROPHES) for name, text in row.cells.items()})
 
 
 def _marked(row: Row) -> set[str]:

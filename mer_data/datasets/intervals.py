@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mer_data.problems import BadInput
 from mer_data.sheets import Row
 
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,9}(\.0*)?")
-_NO_NUMBER = frozenset({"", "/", "0", "-1"})
+_NO_NUMBER = frozenset({"", "0", "-1"})
 _REACH = 2  # how far the next existing frame may be from one that is missing
 
 
@@ -28,6 +28,9 @@ def at_onset(row: Row) -> str:
     return f"{row['name']}@{row['onset'] if onset is None else onset}"
 
 
+LastApex = Callable[[int, int], int | None]  # onset and offset to the last frame that may be the apex, if that is known
+
+
 @dataclass(frozen=True)
 class Interval:
     """Frame numbers of a clip, onset < apex <= offset, and where the apex comes from (``APEX_SOURCES``)."""
@@ -38,12 +41,14 @@ class Interval:
     apex_source: str
 
 
-def read_interval(row: Row, last_frame: int | None, report: Report) -> Interval | None:
+def read_interval(
+    row: Row, last_frame: int | None, report: Report, last_apex: LastApex = lambda onset, offset: None
+) -> Interval | None:
     """Read onset, apex and offset from the columns of these names, and repair what is known to be missing.
 
-    An offset that is missing (empty, ``/``, 0, -1) becomes apex + (apex - onset), but not beyond the last
+    An offset that is missing (empty, 0, -1) becomes apex + (apex - onset), but not beyond the last
     frame. An apex that is missing, or outside (onset, offset], becomes the middle frame, with source
-    ``midpoint``. Both are noted.
+    ``midpoint``; or if `last_apex` tells a frame before that, it, with source ``limited``. Both are noted.
 
     Returns
     -------
@@ -66,6 +71,11 @@ def read_interval(row: Row, last_frame: int | None, report: Report) -> Interval 
     if apex is None or not onset < apex <= offset:
         middle = midpoint(onset, offset)
         said = "no apex" if apex is None else f"apex {apex} is not within {onset} to {offset}"
+        last = last_apex(onset, offset)
+        if last is not None and last < middle:
+            long = f"{offset - onset + 1} frames are longer than a micro-expression"
+            report.note(row.at("apex"), f"{said}; {long}, so frame {last} is used, the last that may be an apex")
+            return Interval(onset, last, offset, "limited")
         report.note(row.at("apex"), f"{said}; the middle frame {middle} is used")
         return Interval(onset, middle, offset, "midpoint")
     return Interval(onset, apex, offset, "corrected" if "apex" in row.corrected else "annotated")
@@ -81,7 +91,7 @@ def _read_cell(row: Row, column: str, report: Report, missing: frozenset[str] = 
     if text in missing or (number is not None and str(number) in missing):
         return None
     if number is None or (number < 0 and not missing):
-        said = f"{text!r} is not a frame number" if text else "the cell is empty"
+        said = f"{text!r} is not a frame number" if text else "the cell is empty, or says that it is (/, -, N/A)"
         report.problem(row.at(column), said, "write the whole number of a frame")
         return _UNREADABLE
     return number
@@ -113,15 +123,20 @@ def on_disk(interval: Interval, frames: Mapping[int, Path], row: Row, folder: Pa
     return replace(interval, onset=onset, apex=apex, offset=min(interval.offset, last))
 
 
-def spotted(interval: Interval, frames: Mapping[int, Path], fps: float, row: Row, report: Report) -> Interval:
-    """Replace a midpoint by the frame of most motion (:func:`mer_data.apex.spot_apex`), and note it."""
+def spotted(
+    interval: Interval, frames: Mapping[int, Path], fps: float, row: Row, report: Report, last: int | None = None
+) -> Interval:
+    """Replace a midpoint by the frame of most motion (:func:`mer_data.apex.spot_apex`), up to `last`, and note it.
+
+    An apex that is ``limited`` stays so.
+    """
     try:
-        apex = spot_apex(frames, interval.onset, interval.offset, fps=fps)
+        apex = spot_apex(frames, interval.onset, interval.offset if last is None else last, fps=fps)
     except BadInput as error:
         report.problems += error.problems
         return interval
     report.note(row.at("apex"), f"the apex was spotted by motion instead, at frame {apex}")
-    return replace(interval, apex=apex, apex_source="spotted")
+    return replace(interval, apex=apex, apex_source="spotted" if last is None else "limited")
 
 
 def _nearest(frames: Mapping[int, Path], wanted: int, low: int, high: int) -> int | None:
@@ -138,13 +153,43 @@ def frame_numbers(row: Row) -> tuple[int | None, int | None, int | None]:
 
 def count_from(row: Row, first: int, report: Report) -> Row:
     """Turn the frame numbers of a recording into those of a clip whose onset is frame `first`, and note it."""
-    onset, apex, offset = frame_numbers(row)
+    onset, _, _ = frame_numbers(row)
     if onset is None:
         return row
-    numbers = {"onset": onset, "apex": apex, "offset": offset}
-    shifted = {name: str(number - onset + first) for name, number in numbers.items() if number is not None}
     report.note(row.at("onset"), f"numbers of the whole recording; {onset - first} is subtracted from them")
+    return _shifted(row, onset - first)
+
+
+def _shifted(row: Row, by: int) -> Row:
+    numbers = dict(zip(("onset", "apex", "offset"), frame_numbers(row), strict=True))
+    shifted = {name: str(number - by) for name, number in numbers.items() if number is not None}
     return replace(row, cells={**row.cells, **shifted})
+
+
+def length(row: Row) -> int | None:
+    """How many frames a row's interval has; None if onset or offset is missing."""
+    onset, _, offset = frame_numbers(row)
+    return None if onset is None or offset is None else offset - onset + 1
+
+
+def spans(row: Row, frames: Mapping[int, Path]) -> bool:
+    """Whether a folder is as long as a row's interval, be it counted from another frame."""
+    return bool(frames) and length(row) == max(frames) - min(frames) + 1
+
+
+def counted_afresh(row: Row, frames: Mapping[int, Path], report: Report) -> Row:
+    """Count as the folder does, where it holds none of the row's frames but is as long as its interval; note it.
+
+    A folder that begins with frame 0 or 1 may hold some of the row's numbers by chance, but not both ends.
+    """
+    numbers = [number for number in frame_numbers(row) if number is not None]
+    first, last = min(frames), max(frames)
+    inside = [first <= number <= last for number in numbers]
+    if not spans(row, frames) or numbers[0] == first or (any(inside) and first > 1):
+        return row
+    what = f"the folder is as long as the interval, but counts from {first}; {numbers[0] - first} is subtracted"
+    report.note(row.at("onset"), what)
+    return _shifted(row, numbers[0] - first)
 
 
 def fills_folder(row: Row, frames: Mapping[int, Path]) -> bool:

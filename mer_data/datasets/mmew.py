@@ -79,6 +79,8 @@ class _Reader(NamedClipReader):
         from_one = min(frames) <= _FIRST_FRAME + _REACH
         if fills_folder(row, frames) or (from_one and onset is not None and onset > max(frames)):
             row = count_from(row, _FIRST_FRAME, self.report)
+        else:
+            row = super().fit(row, frames)
         return cut_offset(row, max(frames), self.report)
 
     def _is_macro(self, folder: Path) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mer_data.corrections import correct
@@ -16,13 +17,24 @@ from mer_data.datasets.common import (
     open_sheet,
     subject_folders,
 )
-from mer_data.datasets.intervals import Interval, frame_numbers, on_disk, read_interval, spotted
-from mer_data.frames import inside, list_frames
-from mer_data.imported import ApexRule, Imported
-from mer_data.labels import EMOTIONS, read_emotion
-from mer_data.problems import BadInput, did_you_mean, raise_all
+from mer_data.datasets.definition import last_apex
+from mer_data.datasets.intervals import (
+    Interval,
+    counted_afresh,
+    frame_numbers,
+    on_disk,
+    read_interval,
+    spotted,
+)
+from mer_data.frames import gap, inside, list_frames
+from mer_data.hashing import digest
+from mer_data.imported import ApexRule, Imported, PartlyRead
+from mer_data.labels import EMOTIONS, misspelt, read_emotion
+from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.schema import Clip
 from mer_data.sheets import Columns, Row
+
+_SOONEST_MS = 10  # a face does not get to its apex so soon after the onset
 
 
 class ClipReader:
@@ -75,31 +87,41 @@ class ClipReader:
         self._listed: dict[Path, dict[int, Path]] = {}
 
     def import_rows(self, rows: Sequence[Row], source: Path) -> Imported:
-        """Read the rows of a file, and give the clips with all that was said.
+        """Read the rows of a file in their order, and give the clips with all that was said.
 
         Raises
         ------
-        BadInput
-            As :meth:`read_all`.
+        PartlyRead
+            With all that is wrong with them, and whatever else is in the report.
         """
-        clips = self.read_all(rows)
+        left_out = [f"left out: {problem}" for problem in self.report.problems]
+        rows = without_text(rows, self._read_subject, self.report)
+        content = digest([sorted(row.cells.items()) for row in rows])[:12]
+        listed = len(left_out) + len({(row.place, row.number) for row in rows})  # a row may hold several clips
+        clips = []
+        for row in rows:
+            before = len(self.report.problems)
+            if clip := self.read(row):
+                clips.append(clip)
+            else:
+                left_out.append(self._leave_out(row, self.report.problems[before:]))
         self.sum_up(clips, rows, source)
-        return Imported(clips, source, self.tree, tuple(self.report.notes))
+        notes = (*left_out, *self.report.notes)
+        imported = Imported(
+            tuple(clips), source, self.tree, notes, left_out=len(left_out), rows=listed, content=content
+        )
+        if self.report.problems:
+            raise PartlyRead(self.report.problems, imported)
+        return imported
+
+    def _leave_out(self, row: Row, problems: Sequence[Problem]) -> str:
+        """Say which clip is left out, and why."""
+        subject = self._read_subject(row["subject"]) or row["subject"]
+        why = "; ".join(map(str, problems)) or f"{row.at()}: for the reason told of an earlier row"
+        return f"left out: {self.dataset}/{subject}/{self.name(row, subject)}: {why}"
 
     def sum_up(self, clips: Sequence[Clip], rows: Sequence[Row], source: Path) -> None:
         """Note what is to be said on all clips together; here nothing."""
-
-    def read_all(self, rows: Iterable[Row]) -> tuple[Clip, ...]:
-        """Read the rows of a sheet in their order.
-
-        Raises
-        ------
-        BadInput
-            With all that is wrong with them, and whatever else is in the report.
-        """
-        clips = [self.read(row) for row in rows]
-        raise_all(self.report.problems)
-        return tuple(clip for clip in clips if clip)
 
     def read(self, row: Row) -> Clip | None:
         """Read one row; None if it has a problem, which is in the report then."""
@@ -109,20 +131,22 @@ class ClipReader:
             row, notes = correct(self.dataset, subject, row["name"], row)
             self.report.notes += notes
         emotion, fps = self.emotion(row), self.frame_rate(row)
-        folder = self.folder(row, subject) if subject and self._is_new(row, subject) else None
+        name = self.name(row, subject) if subject else ""  # as the sheet counts, whatever the folder does
+        folder = self.folder(row, subject) if subject and self._is_new(row, subject, name) else None
         frames = self.frames(folder) if folder else {}
         row = self.fit(row, frames) if frames else row
-        interval = self.interval(row, frames)
+        interval = self.interval(row, frames, fps or self.fps)
         if interval and folder and frames:
             interval = on_disk(interval, frames, row, folder, self.report)
-        if interval and interval.apex_source == "midpoint" and self._apex == "spotted":
-            interval = spotted(interval, frames, fps or self.fps, row, self.report)
+        if interval:
+            interval = self.look_at_apex(row, interval, frames, fps or self.fps)
+            self._note_gaps(row, interval, frames)
         if len(self.report.problems) > before or not (subject and emotion and folder and interval):
             return None
         return Clip(
             dataset=self.dataset,
             subject=f"{self.dataset}/{subject}",
-            name=self.name(row, subject),
+            name=name,
             emotion=emotion,
             onset=interval.onset,
             apex=interval.apex,
@@ -151,6 +175,8 @@ class ClipReader:
         if emotion is None:
             remedy = did_you_mean(row["emotion"].strip().lower(), EMOTIONS)
             self.report.problem(row.at("emotion"), f"unknown emotion {row['emotion']!r}", remedy)
+        elif misspelt(row["emotion"]):
+            self.report.note(row.at("emotion"), f"{row['emotion']!r} is read as {emotion}")
         return emotion
 
     def frame_rate(self, row: Row) -> float | None:
@@ -158,15 +184,30 @@ class ClipReader:
         return self.fps
 
     def fit(self, row: Row, frames: Mapping[int, Path]) -> Row:
-        """The row with frame numbers as its folder counts them; here they are the same already."""
-        return row
+        """The row with frame numbers as its folder counts them, which is a length as well as it is a place."""
+        return counted_afresh(row, frames, self.report)
 
-    def interval(self, row: Row, frames: Mapping[int, Path]) -> Interval | None:
+    def interval(self, row: Row, frames: Mapping[int, Path], fps: float) -> Interval | None:
         """Onset, apex and offset of a row, repaired; None if there is a problem."""
         report = self.report if self.has_apexes else Report()
-        interval = read_interval(row, max(frames, default=None), report)
+        interval = read_interval(row, max(frames, default=None), report, partial(last_apex, self.dataset, fps))
         if report is not self.report:
             self.report.problems += report.problems
+        return interval
+
+    def look_at_apex(self, row: Row, interval: Interval, frames: Mapping[int, Path], fps: float) -> Interval:
+        """The interval, its apex spotted if it had none and that is the rule; one too soon for a face is noted."""
+        if interval.apex_source in ("midpoint", "limited"):
+            last = last_apex(self.dataset, fps, interval.onset, interval.offset)
+            rule = self._apex == "spotted"
+            return spotted(interval, frames, fps, row, self.report, last) if rule else interval
+        after = interval.apex - interval.onset
+        if after * 1000 < _SOONEST_MS * fps:
+            many = "1 frame" if after == 1 else f"{after} frames"
+            what = (
+                f"apex {interval.apex} is {many}, {after * 1000 / fps:.0f} ms, after the onset; compare with the video"
+            )
+            self.report.note(row.at("apex"), what)
         return interval
 
     def folder(self, row: Row, subject: str) -> Path | None:
@@ -193,6 +234,11 @@ class ClipReader:
             self._listed = {folder: self._list_frames(folder)}
         return self._listed[folder]
 
+    def _note_gaps(self, row: Row, interval: Interval, frames: Mapping[int, Path]) -> None:
+        """Note frames that the camera dropped; the interval is left as it is."""
+        if said := gap(frames, interval.onset, interval.offset) if frames else "":
+            self.report.note(row.at("offset"), said)
+
     def holding(self, row: Row, folders: Sequence[Path]) -> Path | None:
         """The folder that has most of a row's onset, apex and offset; None if none has any of them."""
         numbers = set(frame_numbers(row)) - {None}
@@ -217,13 +263,26 @@ class ClipReader:
             self.report.problem(row.at("subject"), what, f"{remedy}, or take the subject's rows out")
         self._absent.add(subject)
 
-    def _is_new(self, row: Row, subject: str) -> bool:
-        name = self.name(row, subject)
+    def _is_new(self, row: Row, subject: str, name: str) -> bool:
         first = self._seen.setdefault((subject, name), row.number)
         if first != row.number:
             what = f"clip {subject}/{name} is in row {first} already"
             self.report.problem(row.at("name"), what, "keep one row per clip")
         return first == row.number
+
+
+def is_text(row: Row, read_subject: ReadSubject) -> bool:
+    """Whether a row tells neither a subject nor a frame."""
+    return not read_subject(row["subject"]) and {*frame_numbers(row)} == {None}
+
+
+def without_text(rows: Sequence[Row], read_subject: ReadSubject, report: Report) -> Sequence[Row]:
+    """The rows of a table without those of text below it, which are noted."""
+    told = [at for at, row in enumerate(rows) if not is_text(row, read_subject)]
+    end = told[-1] + 1 if told else len(rows)
+    if rows[end:]:
+        report.note(rows[end].at(), f"{len(rows) - end} rows of text from here on are passed over")
+    return rows[:end]
 
 
 class NamedClipReader(ClipReader):

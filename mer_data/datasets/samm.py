@@ -8,7 +8,7 @@ Computing 9(1) 116-129, 2018, doi 10.1109/TAFFC.2016.2573832.
     SAMM/SAMM_Micro_FACS_Codes_v2.xlsx        any name; found by its columns, text above them is passed over
     SAMM/SAMM_CROP/006/006_1_2/006_05562.jpg  else SAMM/SAMM; four or five digits, the subject may be missing
 
-A clip without an apex has -1 in the sheet.
+A clip without an apex may have -1 in the sheet.
 """
 
 from __future__ import annotations

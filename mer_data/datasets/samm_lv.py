@@ -18,9 +18,10 @@ from pathlib import Path
 
 from mer_data.datasets import samm
 from mer_data.datasets.common import COLUMNS, UNITS, Report, find_sheet, find_tree, sheet_and_root, subject_folders
-from mer_data.datasets.reader import ClipReader
+from mer_data.datasets.reader import ClipReader, without_text
 from mer_data.imported import ApexRule, Imported
 from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.schema import Clip
 from mer_data.sheets import Row, Sheet, read_sheet
 
 NAME = "samm_lv"
@@ -53,13 +54,13 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     sheet, samm_sheet, root = _sheets(sources)
     tree = find_tree(root, TREES, _video, "006_1, 006_2, ...")
     reader = _VideoReader(tree, samm_sheet.rows, apex)
-    micro = [row for row in sheet.rows if _is_micro(row, reader.report)]
-    clips = reader.read_all(micro)
+    rows = without_text(sheet.rows, samm.read_subject, reader.report)
+    micro = [row for row in rows if _is_micro(row, reader.report)]
     if not micro:
-        raise BadInput(Problem(str(sheet.path), "has no rows of micro-expressions", "their type is 'Micro - 1/2'"))
-    macro = len(sheet.rows) - len(micro)
-    notes = [*reader.report.notes, *([f"{sheet.path}: {macro} macro-expressions are left out"] if macro else [])]
-    return Imported(clips, sheet.path, tree, tuple(notes))
+        missing = Problem(str(sheet.path), "has no rows of micro-expressions", "their type is 'Micro - 1/2'")
+        raise BadInput([*reader.report.problems, missing])
+    reader.macro = sum(row["type"].casefold().startswith("macro") for row in rows)
+    return reader.import_rows(micro, sheet.path)
 
 
 def _sheets(sources: Sequence[Path]) -> tuple[Sheet, Sheet, Path]:
@@ -112,6 +113,12 @@ class _VideoReader(ClipReader):
         self._videos = videos
         self._samm_place = samm_rows[0].place
         self._samm_rows = {row["name"]: row for row in samm_rows}
+        self.macro = 0
+
+    def sum_up(self, clips: Sequence[Clip], rows: Sequence[Row], source: Path) -> None:
+        """Note how many macro-expressions there are."""
+        if self.macro:
+            self.report.note(str(source), f"{self.macro} macro-expressions are left out")
 
     def emotion(self, row: Row) -> str | None:
         """The emotion that SAMM gives the clip of this name."""

@@ -31,8 +31,8 @@ from mer_data.datasets.common import (
     subject_folders,
     subject_reader,
 )
-from mer_data.frames import IMAGE_SUFFIXES, frame_number, inside, list_frames
-from mer_data.imported import ApexRule, Imported
+from mer_data.frames import IMAGE_SUFFIXES, frame_number, gap, inside, list_frames, missing_between
+from mer_data.imported import ApexRule, Imported, PartlyRead
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
 
@@ -87,10 +87,13 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> I
     reader.report.notes += notes
     for subject, home in sorted(subject_folders(tree, read_subject).items()):
         reader.read_subject(subject, home)
-    raise_all(reader.report.problems)
+    left_out = [f"left out: {problem}" for problem in reader.report.problems]
+    imported = Imported(tuple(reader.clips), tree, tree, (*left_out, *reader.notes()), left_out=len(left_out))
+    if reader.report.problems:
+        raise PartlyRead(reader.report.problems, imported)
     if not reader.clips:
         raise BadInput(Problem(str(tree), "no micro-expressions in this folder", "expected s1/micro/negative/s1_ne_01"))
-    return Imported(tuple(reader.clips), tree, tree, tuple(reader.notes()))
+    return imported
 
 
 read_hs, read_vis, read_nir = (partial(read, camera) for camera in CAMERAS)
@@ -217,12 +220,12 @@ class _Reader:
         if len(frames) < 2:
             what = "only one frame in this folder" if frames else "no frames in this folder"
             raise BadInput(Problem(str(folder), what, "restore it from the original"))
-        absent = [number for number in range(min(frames), max(frames)) if number not in frames]
-        if len(absent) > len(frames):
-            what = f"{len(absent)} frames are missing between {min(frames)} and {max(frames)}, more than there are"
+        absent, _ = missing_between(frames, min(frames), max(frames))
+        if absent > len(frames):
+            what = f"{absent} frames are missing between {min(frames)} and {max(frames)}, more than there are"
             raise BadInput(Problem(str(folder), what, "restore them, or remove the files that do not belong here"))
-        if absent:
-            self.report.note(str(folder), f"missing on disk: frame {', '.join(map(str, absent))}")
+        if said := gap(frames, min(frames), max(frames)):
+            self.report.note(str(folder), said)
 
     def _find_apex(self, frames: Mapping[int, Path], onset: int, offset: int, folder: Path) -> int:
         if self._apex == "spotted":

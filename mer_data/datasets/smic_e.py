@@ -8,9 +8,10 @@ FG 2013, doi 10.1109/FG.2013.6553717. These are the same events as SMIC's: never
     SMIC/SMIC-E_raw image/HS_long/SMIC-HS-E_annotation.xlsx                 any name; found by its columns
     SMIC/SMIC-E_raw image/HS_long/SMIC-HS-E/s01/s01_ne_01/image559720.jpg   also VIS_long, NIR_long
 
-The sheet tells onset and offset but no apex. The 157 clips of HS show 164 micro-expressions: seven have a second one,
-whose onset and offset are in the two columns right of ``OffsetF``, under headers that differ between copies. Both of
-them are called ``s01_ne_01@559740`` here, by their onsets. Below the rows of data there are rows of text.
+The workbook may have a worksheet for each camera, with equal headers. It tells onset and offset but no apex. Some clips
+show a second or a third micro-expression, whose onset and offset are in columns such as ``Onset2F`` and ``Offset2F``;
+the second pair is also found right of ``OffsetF``, under whatever headers. All of a clip's micro-expressions are called
+``s01_ne_01@559740`` here, by their onsets. Below the rows of data there are rows of text.
 """
 
 from __future__ import annotations
@@ -21,14 +22,23 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from mer_data.datasets.common import UNITS, loose, read_each, sheet_and_root, sheet_files, the_one, tree_below
+from mer_data.datasets.common import (
+    UNITS,
+    Report,
+    loose,
+    read_each,
+    sheet_and_root,
+    sheet_files,
+    the_one,
+    tree_below,
+)
 from mer_data.datasets.intervals import at_onset, read_number
-from mer_data.datasets.reader import NamedClipReader
+from mer_data.datasets.reader import NamedClipReader, without_text
 from mer_data.datasets.smic import CAMERAS, EMOTIONS, read_name, read_subject
 from mer_data.imported import ApexRule, Imported
 from mer_data.labels import read_emotion
 from mer_data.problems import BadInput, Problem
-from mer_data.sheets import Row, Sheet, read_sheet
+from mer_data.sheets import Row, Sheet, read_bare, read_sheet
 
 SHEET = "SMIC-{}-E_annotation.xlsx"
 REQUIRED = {
@@ -37,9 +47,16 @@ REQUIRED = {
     "onset": ("OnsetF", "OnsetFrame", "Onset"),
     "offset": ("OffsetF", "OffsetFrame", "Offset"),
 }
+MORE = range(2, 10)  # the pairs after the first, as far as a header may number them
+PAIRS = {
+    f"{which}{number}": tuple(pattern.format(which, number) for pattern in ("{}{}F", "{}{}Frame", "{}{}", "{}F{}"))
+    for number in MORE
+    for which in ("onset", "offset")
+}
 # Where the first and the last frame are named they are only passed over, as the columns of a second pair are not.
 OPTIONAL = {
     **UNITS, "emotion": ("Emotion",), "apex": ("ApexF", "ApexFrame", "Apex"), "first": ("FirstF",), "last": ("LastF",),
+    **PAIRS,
 }  # fmt: skip
 SECOND = {"onset2": ("offset", 1), "offset2": ("offset", 2)}
 _SHORT = ("smicallcropped", "smicallraw")  # the trees of the release with short clips
@@ -70,11 +87,13 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> I
     """
     named, root = sheet_and_root(sources)
     tree = _find_tree(root, camera)
-    sheet = _read(named) if named else _find_sheet(tree, root, camera)
-    rows, text = _without_text(sheet.rows)
-    reader = _Reader(CAMERAS[camera].extended, tree, CAMERAS[camera].fps, _events(rows), apex)
-    if text:
-        reader.report.note(text[0].at(), f"{len(text)} rows of text from here on are passed over")
+    sheet = _read(named, camera) if named else _find_sheet(tree, root, camera)
+    report = Report()
+    rows = without_text(sheet.rows, _subject, report)
+    reader = _Reader(CAMERAS[camera].extended, tree, CAMERAS[camera].fps, _events(rows, report), apex)
+    reader.report.notes += report.notes
+    for header in _frame_columns(sheet, rows):
+        reader.report.note(f"{rows[0].place}, column {header}", "holds frame numbers and is not read")
     if "apex" in sheet.rows[0].headers:
         reader.report.note(str(sheet.path), "gives apexes, which the official sheet does not; they are used")
     else:
@@ -97,15 +116,26 @@ def _find_tree(root: Path, camera: str) -> Path:
     return tree
 
 
-def _read(path: Path) -> Sheet:
-    return read_sheet(path, REQUIRED, OPTIONAL, SECOND)
+def _read(path: Path, camera: str) -> Sheet:
+    return read_sheet(path, REQUIRED, OPTIONAL, SECOND, _worksheet(path, camera))
+
+
+def _worksheet(path: Path, camera: str) -> str | None:
+    """The name of the camera's worksheet; None if no worksheet is called after a camera."""
+    sheets = [sheet.name for sheet in read_bare(path) if sheet.name != str(path)]
+    of_cameras = {name: loose(name) for name in sheets if any(loose(other) in loose(name) for other in CAMERAS)}
+    ours = [name for name, plain in of_cameras.items() if loose(camera) in plain]
+    if of_cameras and not ours:
+        what = f"no worksheet of camera {camera}"
+        raise BadInput(Problem(str(path), what, f"it has {', '.join(sheets)}; name a sheet of this camera"))
+    return ours[0] if ours else None
 
 
 def _find_sheet(tree: Path, root: Path, camera: str) -> Sheet:
     """Find the sheet in the frames' folder or the nearest one above it, up to the root."""
     problems: list[Problem] = []
     for folder in (tree, *tree.parents):
-        found, wrong = read_each(sheet_files(folder), _read)
+        found, wrong = read_each(sheet_files(folder), lambda path: _read(path, camera))
         problems += wrong
         if len(found) > 1:  # above the cameras' folders there may be one for each
             found = [sheet for sheet in found if f"smic{camera}e".casefold() in loose(sheet.path.name)] or found
@@ -117,31 +147,54 @@ def _find_sheet(tree: Path, root: Path, camera: str) -> Sheet:
     raise BadInput(problems or Problem(str(root), "no annotation sheet", f"put {example} there, or name the sheet too"))
 
 
-def _without_text(rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
-    """Part the rows of data from the rows of text below them, which have no number of a subject."""
-    last = max((at for at, row in enumerate(rows) if _subject(row["subject"])), default=-1)
-    return rows[: last + 1], rows[last + 1 :]
-
-
 def _subject(text: str) -> str | None:
     """Turn ``1``, ``1.0``, ``s1`` or ``s01`` into the canonical ``s01``; None if it is none of these."""
     number = read_number(text)
     return read_subject(text if number is None else f"s{number}")
 
 
-def _events(rows: Iterable[Row]) -> Iterator[Row]:
-    """Give a row for every micro-expression."""
+def _events(rows: Iterable[Row], report: Report) -> Iterator[Row]:
+    """Give a row for every micro-expression; a further pair that is not within the clip is left out, and noted."""
     for row in rows:
         yield row
-        if any(read_number(row[name]) is not None for name in SECOND):
-            second = {"onset": "onset2", "offset": "offset2"}
-            cells = {ours: row[theirs] for ours, theirs in second.items()}
-            headers = {ours: row.headers[theirs] for ours, theirs in second.items() if theirs in row.headers}
+        for number in MORE:
+            pair = {"onset": f"onset{number}", "offset": f"offset{number}"}
+            onset, offset = (read_number(row[theirs]) for theirs in pair.values())
+            if onset is None and offset is None:
+                continue
+            first, last = read_number(row["first"]), read_number(row["last"])
+            if onset is not None and offset is not None and _outside((onset, offset), first, last):
+                what = f"frames {onset} to {offset} are not within {first} to {last}; left out"
+                report.note(row.at(pair["onset"]), what)
+                continue
+            cells = {ours: row[theirs] for ours, theirs in pair.items()}
+            headers = {ours: row.headers[theirs] for ours, theirs in pair.items() if theirs in row.headers}
             yield replace(row, cells={**row.cells, **cells}, headers={**row.headers, **headers})
 
 
+def _outside(pair: tuple[int, int], first: int | None, last: int | None) -> bool:
+    """Whether a frame is before the clip's first or after its last, as far as these are known."""
+    return (first is not None and min(pair) < first) or (last is not None and max(pair) > last)
+
+
+def _frame_columns(sheet: Sheet, rows: Sequence[Row]) -> list[str]:
+    """The columns that nobody asked for and that hold numbers of frames within the rows' clips."""
+    found = []
+    for header, texts in sheet.others.items():
+        numbers = [(row, number) for row in rows if (number := read_number(texts.get(row.number, ""))) is not None]
+        within = sum(
+            (read_number(row["first"]) or read_number(row["onset"]) or 0)
+            <= number
+            <= (read_number(row["last"]) or read_number(row["offset"]) or 0)
+            for row, number in numbers
+        )
+        if numbers and 2 * within > len(numbers):
+            found.append(header)
+    return found
+
+
 class _Reader(NamedClipReader):
-    """Tells the two micro-expressions of a clip apart, and checks the emotion against the clip's name."""
+    """Tells the micro-expressions of a clip apart, and takes the emotion from the clip's name."""
 
     def __init__(self, dataset: str, tree: Path, fps: float, rows: Iterable[Row], apex: ApexRule) -> None:
         super().__init__(dataset, tree, _subject, "1 or s01", fps, apex, read_name)
@@ -153,15 +206,15 @@ class _Reader(NamedClipReader):
         return at_onset(row) if self._times[read_name(row["name"])] > 1 else row["name"]
 
     def emotion(self, row: Row) -> str | None:
-        """The emotion of the clip's name, which the cell must agree with, if there is one."""
+        """The emotion of the clip's name; a cell that says something else is noted."""
         named = read_name(row["name"])
         code = named[1].split("_")[1] if named else ""
         emotion = next((word for word, short in EMOTIONS.items() if short == code), None)
         if emotion is None:
             self.report.problem(row.at("name"), f"{row['name']!r} is not a clip's name", "write it like s01_ne_01")
         elif (told := read_emotion(row["emotion"])) and told != emotion:
-            what = f"{row['emotion']!r}, but the clip is called {row['name']}"
-            self.report.problem(row.at("emotion"), what, "correct the cell that is wrong")
+            what = f"{row['emotion']!r}, but the clip is called {row['name']}; {emotion} is kept"
+            self.report.note(row.at("emotion"), what)
         elif row["emotion"] and not told:
             self.report.note(row.at("emotion"), f"{row['emotion']!r} is no emotion; {emotion} of the name is used")
         return emotion

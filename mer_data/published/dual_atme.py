@@ -77,7 +77,15 @@ def read(sources: Sequence[Path]) -> Imported:
     problems: list[Problem] = []
     subjects = _read_subjects(lists, problems)
     places: dict[str, str] = {}
-    folds = [_read_fold(lists, name, subject, places, problems) for name, subject in subjects.items()]
+    elsewhere: dict[str, str] = {}
+    there = [name for name in subjects if any(path.exists() for path in _lists_of(lists, name))]
+    read_folds = {name: _read_fold(lists, name, subjects[name], places, elsewhere, problems) for name in there}
+    notes = _rebuild(lists, subjects, read_folds)
+    places = elsewhere | places
+    folds = [
+        read_folds.get(name) or _read_fold(lists, name, subject, places, elsewhere, problems)
+        for name, subject in subjects.items()
+    ]
     tested = check_folds(lists, folds, problems, owner="the lists'", test="test list")
     _check_files(lists, folds, problems)
     clips = in_order(_clip(clip_id, label, path) for clip_id, (label, path) in tested.items())
@@ -87,7 +95,7 @@ def read(sources: Sequence[Path]) -> Imported:
     ]
     raise_all(problems)
     found = tuple(feature for feature in features if feature)
-    return Imported(clips, lists / SUBJECTS, notes=notes_on(clips, "megc2019"), features=found)
+    return Imported(clips, lists / SUBJECTS, notes=(*notes, *notes_on(clips, "megc2019")), features=found)
 
 
 def _find(sources: Sequence[Path]) -> tuple[Path, Path]:
@@ -127,9 +135,50 @@ def _read_subjects(lists: Path, problems: list[Problem]) -> dict[str, str]:
     return subjects
 
 
-def _read_fold(lists: Path, name: str, subject: str, places: dict[str, str], problems: list[Problem]) -> Fold:
-    test_at, train_at = lists / f"{name}_test.txt", lists / f"{name}_train.txt"
-    train = _read_list(lists, train_at.name, {}, problems)
+def _lists_of(lists: Path, name: str) -> tuple[Path, Path]:
+    return lists / f"{name}_test.txt", lists / f"{name}_train.txt"
+
+
+def _rebuild(lists: Path, subjects: Mapping[str, str], folds: dict[str, Fold]) -> list[str]:
+    """Add the folds whose lists are not there, from the fold that names most clips, and say which they are.
+
+    Only three of the 68 folds were ever published, of which one names all clips. A fold of which both lists are missing
+    holds out its subject's clips; so does one that names fewer clips than the fullest, where folds are missing.
+    """
+    lacking = [name for name in subjects if name not in folds]
+    if not lacking or not folds:
+        return []
+    fullest = max((fold.test | fold.train for fold in folds.values()), key=len)
+    known = {clip_id.rpartition("/")[0] for clip_id in fullest}
+    rebuilt = [name for name in lacking if subjects[name] in known]
+    if not rebuilt:
+        return []
+    what = f"{len(rebuilt)} of {len(subjects)} folds are not published, and made of the clip list"
+    notes = [f"{lists}: {what}: {', '.join(rebuilt)}"]
+    for name, fold in folds.items():
+        here = len(fold.test | fold.train)
+        if here < len(fullest):
+            notes.append(f"{lists}: the lists of {name} name {here} of {len(fullest)} clips; the others are added")
+            rebuilt.append(name)
+    for name in rebuilt:
+        own = {clip_id: of for clip_id, of in fullest.items() if clip_id.startswith(f"{subjects[name]}/")}
+        rest = {clip_id: of for clip_id, of in fullest.items() if clip_id not in own}
+        given = folds.get(name)
+        test, train = (own | given.test, rest | given.train) if given else (own, rest)
+        folds[name] = Fold(subjects[name], test, train, *_lists_of(lists, name))
+    return notes
+
+
+def _read_fold(
+    lists: Path,
+    name: str,
+    subject: str,
+    places: dict[str, str],
+    elsewhere: dict[str, str],
+    problems: list[Problem],
+) -> Fold:
+    test_at, train_at = _lists_of(lists, name)
+    train = _read_list(lists, train_at.name, elsewhere, problems)
     return Fold(subject, _read_list(lists, test_at.name, places, problems), train, test_at, train_at)
 
 

@@ -25,8 +25,8 @@ from mer_data.datasets import casme, casme2, casme_sq
 from mer_data.datasets.common import Report, entries, find_clip, open_sheet, subject_folders
 from mer_data.datasets.intervals import read_number
 from mer_data.frames import inside, list_frames, pick
-from mer_data.imported import Imported
-from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_data.imported import Imported, PartlyRead
+from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.published.foreign import notes_on
 from mer_data.schema import Clip
 from mer_data.sheets import Row
@@ -85,9 +85,19 @@ def read(sources: Sequence[Path]) -> Imported:
     """
     sheet, root = open_sheet(sources, COLUMNS, {}, SHEET)
     reader = _Reader(root)
-    clips = tuple(clip for clip in map(reader.read, sheet.rows) if clip)
-    raise_all(reader.report.problems)
-    return Imported(clips, sheet.path, root, (*reader.report.notes, *notes_on(clips, "casmes")))
+    clips, left_out = [], []
+    for row in sheet.rows:
+        before = len(reader.report.problems)
+        if clip := reader.read(row):
+            clips.append(clip)
+        else:
+            why = "; ".join(map(str, reader.report.problems[before:])) or f"{row.at()}: its tree is missing"
+            left_out.append(f"left out: {row['dataset']}/{row['subject']}/{row['name']}: {why}")
+    notes = (*left_out, *reader.report.notes, *notes_on(clips, "casmes"))
+    imported = Imported(tuple(clips), sheet.path, root, notes, left_out=len(left_out))
+    if reader.report.problems:
+        raise PartlyRead(reader.report.problems, imported)
+    return imported
 
 
 class _Reader:

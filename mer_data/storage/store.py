@@ -24,7 +24,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mer_data.editions import Edition
 from mer_data.features.spec import FeatureSpec, shape_of
 from mer_data.files import beside, read, write_json
 from mer_data.hashing import digest, digest_bytes
@@ -61,12 +62,15 @@ class Dataset:
         All its clips, in the order of the source.
     frame_root
         The folder that each clip's `frames` is relative to; None if it was imported without frames.
+    edition
+        Which edition of the dataset it is; None if an earlier version of this program imported it.
     """
 
     name: str
     format: str
     clips: tuple[Clip, ...]
     frame_root: Path | None
+    edition: Edition | None = None
 
 
 class Store:
@@ -125,7 +129,8 @@ class Store:
         def parse() -> Dataset:
             document = json.loads(info.read_text(encoding="utf-8"))
             root = document["frame_root"]
-            return Dataset(name, document["format"], (), Path(root) if root else None)
+            edition = Edition(**document["edition"]) if document.get("edition") else None
+            return Dataset(name, document["format"], (), Path(root) if root else None, edition)
 
         clips = read(table, lambda: from_table(read_table(table, _REBUILD)), _REBUILD)
         known: Dataset = read(info, parse, _REBUILD)
@@ -259,11 +264,20 @@ class DatasetWriter:
         self._folder = folder
         self._name = name
 
-    def clips(self, clips: Sequence[Clip], *, format_: str, frame_root: Path | None, notes: Sequence[str] = ()) -> None:
-        """Write the clip table; `notes` are the importer's remarks, kept with the dataset."""
+    def clips(
+        self,
+        clips: Sequence[Clip],
+        *,
+        format_: str,
+        frame_root: Path | None,
+        notes: Sequence[str] = (),
+        edition: Edition | None = None,
+    ) -> None:
+        """Write the clip table; `notes` are the importer's remarks, kept with the dataset as its edition is."""
         write_table(self._folder / "clips.arrow", to_table(clips))
         root = str(frame_root.resolve()) if frame_root else None
-        info = {"name": self._name, "format": format_, "frame_root": root, "notes": list(notes)}
+        info: dict[str, Any] = {"name": self._name, "format": format_, "frame_root": root, "notes": list(notes)}
+        info["edition"] = asdict(edition) if edition else None
         write_json(self._folder / "dataset.json", info)
 
     def feature(

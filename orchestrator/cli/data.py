@@ -28,7 +28,10 @@ _apex = click.option(
     show_default=True,
     help="For clips whose sheet gives no apex: the middle frame, or the frame of most motion.",
 )
-_NOTES = 10  # notes that an import prints
+_partial = click.option(
+    "--partial", is_flag=True, help="Leave out clips that cannot be used, each by name and with the reason."
+)
+_NOTES = 10  # kinds of notes that an import prints
 
 
 @click.group()
@@ -47,8 +50,17 @@ def data() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="A sheet with the five points of each clip's face; its columns are in docs/features.md.",
 )
+@_partial
+@click.option("--verbose", is_flag=True, help="Print every note, and not one of each kind.")
 def import_(
-    format_: str, sources: tuple[Path, ...], store: str, name: str | None, apex: ApexRule, landmarks: Path | None
+    format_: str,
+    sources: tuple[Path, ...],
+    store: str,
+    name: str | None,
+    apex: ApexRule,
+    landmarks: Path | None,
+    partial: bool,
+    verbose: bool,
 ) -> None:
     """Read a dataset into the store.
 
@@ -58,17 +70,27 @@ def import_(
     (also the flow maps of STSTNet), dual_atme, aman.
     """
     from mer_data.formats import import_dataset
+    from mer_data.imported import PartlyRead
+    from mer_data.problems import summed_up
     from mer_data.storage.store import Store
 
     name = name or format_
     console = Console()
-    imported = import_dataset(format_, sources, Store(store), name, apex, landmarks)
-    for note in imported.notes[:_NOTES]:
+    try:
+        imported = import_dataset(format_, sources, Store(store), name, apex, landmarks, partial=partial)
+    except PartlyRead as error:
+        console.warn(_hint(len(error.rest.clips)))
+        raise
+    left_out, others = imported.notes[: imported.left_out], imported.notes[imported.left_out :]
+    told = [*left_out, *(others if verbose else summed_up(others)[:_NOTES])]
+    for note in told:
         console.warn(note)
-    if len(imported.notes) > _NOTES:
-        console.warn(f"... and {len(imported.notes) - _NOTES} more notes, kept in {store}/{name}/dataset.json")
+    if len(imported.notes) > len(told):
+        console.warn(f"--verbose lists all {len(imported.notes)} notes; they are kept in {store}/{name}/dataset.json")
     clips = imported.clips
     console.say(f"{name}: {len(clips)} clips of {len({clip.subject for clip in clips})} subjects, now in {store}")
+    if imported.edition and imported.edition.name:
+        console.say(str(imported.edition))
 
 
 @data.command()
@@ -125,32 +147,36 @@ def list_(store: str, form: str | None) -> None:
 @click.argument("format_", metavar="FORMAT")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_apex
+@_partial
 @json_option
-def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, as_json: bool) -> int:
+def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, partial: bool, as_json: bool) -> int:
     """Check a dataset without importing it.
 
-    Reads it as `mer data import` does, compares its counts with the published ones, and looks at the onset and apex
-    frames of every clip.
+    Reads it as `mer data import` does, compares its counts with the published ones, and looks at every clip's frames
+    from onset to offset.
     """
     from mer_data.doctor import by_kind, examine
     from mer_data.formats import read_format
+    from mer_data.imported import PartlyRead
     from mer_data.problems import BadInput
 
     console = Console(json=as_json)
     asked: dict[str, Any] = {"format": format_, "sources": [str(path) for path in sources]}
     try:
-        imported = read_format(format_, sources, apex)
+        imported = read_format(format_, sources, apex, partial=partial)
     except BadInput as error:
         # A spoiled tree can have hundreds of problems of three kinds; the kinds are what its owner has to repair.
         for line in by_kind(error.problems):
             click.echo(line, err=True)
+        if isinstance(error, PartlyRead):
+            console.warn(_hint(len(error.rest.clips)))
         if as_json:
             problems = [asdict(problem) for problem in error.problems]
             print_json({**asked, "usable": False, "problems": problems})
         return 2
     with console.progress(f"frames of {format_}", len(imported.clips), "clips") as progress:
         findings = examine(imported, format_, progress.advance)
-    rule = ["--apex", apex] if apex != "midpoint" else []
+    rule = [*(["--apex", apex] if apex != "midpoint" else []), *(["--partial"] if partial else [])]
     following = shlex.join(["mer", "data", "import", format_, *asked["sources"], "--name", format_, *rule])
     if as_json:
         print_json({**asked, "usable": True, **findings.document(), "next": following})
@@ -184,13 +210,18 @@ def contact(dataset: str, file: Path, store: str, clips: int) -> None:
     Console().say(f"{dataset}: a contact sheet, now in {file}")
 
 
+def _hint(clips: int) -> str:
+    return f"{clips} clips can be read; --partial takes them, and leaves the others out by name"
+
+
 def _contents(root: str) -> list[dict[str, Any]]:
     from mer_data.storage.store import Store
 
     store = Store(root)
     found = []
     for name in store.names():
-        clips = store.dataset(name).clips
+        dataset = store.dataset(name)
+        clips = dataset.clips
         features = [store.feature(name, feature) for feature in store.features(name)]
         found.append(
             {
@@ -198,6 +229,7 @@ def _contents(root: str) -> list[dict[str, Any]]:
                 "clips": len(clips),
                 "subjects": len({clip.subject for clip in clips}),
                 "classes": dict(sorted(Counter(clip.emotion for clip in clips).items())),
+                "edition": asdict(dataset.edition) if dataset.edition else None,
                 "features": [{"name": f.name, "shape": list(f.shape), "clips": f.clips} for f in features],
             }
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from mer_data import composites, labels, schema
@@ -34,6 +34,8 @@ class Cohort:
         How many clips of the members do not take part.
     missing
         Clips of the published list that the store lacks: the cohort is incomplete then.
+    editions
+        By dataset of the store: which edition was imported, in words.
     """
 
     dataset: str
@@ -45,6 +47,7 @@ class Cohort:
     subjects: tuple[str, ...]
     left_out: int
     missing: tuple[str, ...] = ()
+    editions: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def label_of(self) -> Mapping[str, str]:
@@ -72,7 +75,8 @@ def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort
         of one subject.
     """
     where = f"dataset {choice.name}"
-    everything = [clip for member in choice.members for clip in store.dataset(member).clips]
+    datasets = [store.dataset(member) for member in choice.members]
+    everything = [clip for dataset in datasets for clip in dataset.clips]
     composites.refuse_same_people(everything, where)
     raise_all(schema.find_problems(everything, where) if choice.union else ())
     scheme = labels.scheme(choice.classes, everything, where)
@@ -84,11 +88,14 @@ def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort
             raise BadInput(Problem(where, f"the classes of {choice.clip_list} are not those of {scheme.name}"))
     else:
         labelled = [(clip, label) for clip in everything if (label := scheme.label(clip)) is not None]
+    if choice.apex is not None:
+        labelled = [(clip, label) for clip, label in labelled if clip.apex_source in choice.apex]
     clips = [clip for clip, _ in labelled]
     if len({clip.subject for clip in clips}) < 2:
         emotions = ", ".join(sorted({clip.emotion for clip in everything}))
         what = f"class scheme {scheme.name} takes {len(clips)} of {len(everything)} clips, of less than two subjects"
-        raise BadInput(Problem(where, what, f"its emotions are: {emotions}"))
+        sources = f"; their apexes must be {' or '.join(choice.apex)}" if choice.apex else ""
+        raise BadInput(Problem(where, what, f"its emotions are: {emotions}{sources}"))
     cohort = Cohort(
         dataset=choice.name,
         members=tuple(choice.members),
@@ -99,5 +106,6 @@ def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort
         subjects=tuple(clip.subject for clip in clips),
         left_out=len(everything) - len(clips),
         missing=missing,
+        editions={dataset.name: str(dataset.edition) for dataset in datasets if dataset.edition},
     )
     return clips, cohort

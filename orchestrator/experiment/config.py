@@ -12,6 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_data.schema import APEX_SOURCES
 from mer_data.storage.remote import is_remote
 from mer_models.spec import Space
 
@@ -44,6 +45,12 @@ def _distinct(values: list[Any]) -> list[Any]:
     return values
 
 
+def _apex_sources(values: list[str]) -> list[str]:
+    if unknown := next((value for value in values if value not in APEX_SOURCES), None):
+        raise ValueError(f"{unknown!r} is no apex source; known: {', '.join(sorted(APEX_SOURCES))}")
+    return values
+
+
 def _groups(value: Any) -> Any:
     if value != "subjects" and (not isinstance(value, int) or value < 2):
         raise ValueError("must be a whole number of at least 2, or the word `subjects`")
@@ -66,12 +73,15 @@ class DatasetChoice(_Strict):
         The datasets of the store that a union consists of.
     clip_list
         A published list that says which clips take part and what their classes are.
+    apex
+        Where the apex must come from for a clip to take part (``apex_source`` of the clip table); any if not given.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
     classes: str = "3-class"
     union: Annotated[list[str], *_Several] | None = None
     clip_list: str | None = None
+    apex: Annotated[list[str], *_Several, AfterValidator(_apex_sources)] | None = None
 
     @property
     def members(self) -> list[str]:

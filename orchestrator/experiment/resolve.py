@@ -139,7 +139,8 @@ def choose_datasets(experiment: Experiment, store: Store) -> list[DatasetChoice]
     names = store.names()
     if not names:
         raise BadInput(Problem(str(store.root), "the store is empty", "see `mer data import --help`"))
-    return [DatasetChoice(name=name, classes=experiment.datasets[0].classes) for name in names]
+    chosen = experiment.datasets[0]
+    return [chosen.model_copy(update={"name": name}) for name in names]
 
 
 def _choose_models(experiment: Experiment, store: Store, choice: DatasetChoice) -> dict[str, tuple[InputSpec, ...]]:

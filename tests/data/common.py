@@ -7,7 +7,25 @@ from dataclasses import asdict, replace
 from pathlib import PurePath
 
 from contract import Case, Edit, Promises, Source
-from edits import cells, copied, each, given, gone, linked, made, moved, reads, refuses, renamed, rows, spotted, written
+from edits import (
+    cells,
+    copied,
+    each,
+    given,
+    gone,
+    linked,
+    made,
+    moved,
+    reads,
+    reads_all,
+    refuses,
+    renamed,
+    rows,
+    spotted,
+    written,
+)
+
+from mer_data.frames import list_frames
 
 BROKEN = {
     "a page": (b"<html>", "cannot be read"),
@@ -35,7 +53,7 @@ def _of_rows(promises: Promises) -> Iterator[Case]:
         yield reads(f"emotion: {word!r}", cells(emotion=word), emotion=emotion, notes=None)
     for cell, units in promises.units.items():
         yield reads(f"units: {cell!r}", cells(units=cell), action_units=units)
-    middle = {"apex": promises.midpoint, "apex_source": "midpoint"}
+    middle = {"apex": promises.midpoint, "apex_source": "limited" if promises.limited else "midpoint"}
     yield from each("no apex", "apex", promises.apexes, notes=["{apex}: "], **middle)
     for apex, offset in promises.mirrored.items():
         for cell in ("", 0, -1):
@@ -67,6 +85,9 @@ def _of_sheets(promises: Promises) -> Iterator[Case]:
     for frames in dict.fromkeys(("", promises.tree)):
         edits = moved("{sheet}", mine), given(mine, frames)
         yield reads(f"the sheet apart from {frames or 'all'}", *edits, source=mine, frame_root=_tree(promises))
+    text = {name: "" for name in promises.sheet.columns.split() if name != "-"} | {"name": "checked by hand"}
+    passed = "2 rows of text from here on are passed over"
+    yield reads_all("rows of text below the table", rows({}, text, text), gives=[{}], notes=[passed])
     yield refuses("no sheet", gone("{sheet}"), says=f"{{root}}: no annotation sheet in this folder (put {file.name}")
     for name, (data, said) in BROKEN.items():
         yield refuses(f"a broken sheet, {name}", written("{sheet}", data), says=f"{{sheet}}: {said}")
@@ -93,8 +114,10 @@ def _of_frames(promises: Promises) -> Iterator[Case]:
     yield refuses("two files of one number", _second_file(folder), says=" are both frame ")
     if promises.apexes:
         edits = cells(apex=promises.apexes[0]), spotted()
-        yield reads("a spotted apex", *edits, apex_source="spotted", notes=["{apex}: ", "spotted by motion"])
-        yield refuses("a frame that is needed", _unreadable(folder), *edits, says="is not a readable image")
+        spotted_source = "limited" if promises.limited else "spotted"
+        yield reads("a spotted apex", *edits, apex_source=spotted_source, notes=["{apex}: ", "spotted by motion"])
+        needed = _unreadable(folder, promises.clip.onset + 1)
+        yield refuses("a frame that is needed", needed, *edits, says="is not a readable image")
 
 
 def _second_file(folder: str) -> Edit:
@@ -105,9 +128,5 @@ def _second_file(folder: str) -> Edit:
     return edit
 
 
-def _unreadable(folder: str) -> Edit:
-    def edit(source: Source) -> None:
-        files = sorted(source.path(folder).iterdir())
-        written(str(files[len(files) // 2]), b"\xff\xd8")(source)
-
-    return edit
+def _unreadable(folder: str, number: int) -> Edit:
+    return lambda source: written(str(list_frames(source.path(folder))[number]), b"\xff\xd8")(source)

@@ -262,7 +262,9 @@ class Promises:
     subjects, words, units
         The good row's subject in other spellings; words and the emotions they are; cells and the action units they are.
     midpoint, apexes
-        The middle frame, and cells that are no apex.
+        The frame that is taken for an apex, and cells that are no apex.
+    limited
+        Whether the good row is too long for a micro-expression, so that this frame is not its middle.
     mirrored
         Changed apexes, and the offsets that follow where the sheet has none.
     said
@@ -292,6 +294,7 @@ class Promises:
     units: Mapping[object, str | None] = field(default_factory=dict)
     midpoint: int = 0
     apexes: Sequence[object] = ()
+    limited: bool = False
     mirrored: Mapping[int, int] = field(default_factory=dict)
     said: Mapping[str, Any] = field(default_factory=dict)
     before: Sequence[Edit] = ()

@@ -120,6 +120,27 @@ def test_what_is_read_reaches_the_store(
         np.testing.assert_array_equal(found.gather(ids), np.stack([feature.arrays[clip_id] for clip_id in ids]))
 
 
+@pytest.mark.parametrize("format_", [name for name, table in PROMISES.items() if table.clip and table.together])
+def test_what_cannot_be_used_is_left_out_by_name_if_that_is_wanted(
+    format_: str, tmp_path: Path, twin_of: TwinOf
+) -> None:
+    table = PROMISES[format_]
+    source = Source(table, tmp_path, twin_of)
+    (good,) = source.read().clips
+    for edit in table.before:
+        edit(source)
+    source.write_rows({}, *(change for change, _ in table.together))
+    problems = source.problems()
+    imported = read_format(format_, [source.path(path) for path in source.sources], partial=True)
+    assert good.frames in {clip.frames for clip in imported.clips}
+    told, others = imported.notes[: imported.left_out], imported.notes[imported.left_out :]
+    assert all(note.startswith("left out: ") for note in told)
+    assert not any(note.startswith("left out: ") for note in others)
+    assert len(imported.clips) + len(told) == imported.edition.rows
+    for problem in problems:
+        assert sum(problem in note for note in told) == 1, problem
+
+
 @pytest.mark.parametrize("format_", PROMISES)
 def test_the_same_arguments_give_the_same_twin(format_: str, twin_of: TwinOf, draw_twin: Callable[[str], Path]) -> None:
     def content(root: Path) -> dict[str, bytes]:

@@ -86,6 +86,8 @@ class _CellRun:
         self._log_metrics(run_id, table)
         lack = "complete" if self._cell.complete else f"{len(self._cell.done)} of {len(self._cell.planned)} folds"
         self._client.set_tag(run_id, "status_note", lack)
+        for name, edition in self._cell.cohort.editions.items():  # tags, as a later import of the same clips may differ
+            self._client.set_tag(run_id, f"edition.{name}", edition)
         self._client.log_text(run_id, csv_text(subject_lines(self._plan, [self._cell])), "per_subject.csv")
         if self._cell.searched is not None:
             of_cell = [line for line in chosen_lines(self._plan, self._out) if self._is_of_cell(line)]

@@ -55,7 +55,8 @@ CASME2 = Promises(
         reads("missing files are replaced by the nearest within two",
             gone(*(f"{FOLDER}/reg_img{number}.jpg" for number in (46, 59, 58))), onset=47, apex=60,
             notes=["{onset}: frame 46 is missing on disk; frame 47 is used",
-                "{apex}: frame 59 is missing on disk; frame 60 is used"]),
+                "{apex}: frame 59 is missing on disk; frame 60 is used",
+                "{offset}: 2 of 40 frames between onset and offset are missing"]),
         refuses("files missing beyond reach", gone(*(f"{FOLDER}/reg_img{number}.jpg" for number in range(47, 62))),
             says=[("{apex}: frame 59 is not in", "46 to 86")]),
         *(
@@ -72,9 +73,9 @@ CASME2 = Promises(
         reads("a folder in another case", cells(name="ep02_01F"), name="ep02_01F", frames="sub01/EP02_01f",
             notes=["{name}: the folder is called EP02_01f"]),
         refuses("two folders of one subject", made("Cropped/sub1"), says="sub01 and sub1 are one subject"),
-        reads("the documented offset", frames("Cropped/sub06/EP01_01", range(60, 120)),
-            cells(subject=6, name="EP01_01", onset=66, apex=111, offset=111), onset=66, apex=78, offset=91,
-            apex_source="midpoint", notes=["{offset}: 111 corrected to 91", "{apex}: "]),
+        reads("no correction that no sheet needs", frames("Cropped/sub06/EP01_01", range(60, 120)),
+            cells(subject=6, name="EP01_01", onset=66, apex=111, offset=111), onset=66, apex=111, offset=111,
+            apex_source="annotated"),
         *(
             reads(f"a clip's name {name}", gone("Cropped"),
                 *(frames(f"Cropped/sub01/{other}", range(46, 87)) for other in SHAPES), cells(name=name),

@@ -35,7 +35,7 @@ def habits_a(root, imported) -> None:
         "no offset; taken as",
         "the folder is called j",
         "frame 0 is missing on disk; frame 1 is used",
-        "from onset to offset are missing on disk",
+        "frames between onset and offset are missing",
     ):
         assert quirk in said
     assert len({(clip.subject, clip.frames) for clip in imported.clips}) < len(imported.clips)
@@ -63,8 +63,9 @@ CASME3A = Promises(
     tree=TREE_A,
     folder=FOLDER_A,
     words={"Others": "others", "others": "others", "happy": "happiness", "sad": "sadness"},
-    midpoint=1430,
+    midpoint=1428,  # 20 frames are longer than 500 ms, and 7 are 233 ms
     apexes=(1421, 1392),
+    limited=True,
     mirrored={1426: 1431},
     together=[
         ({}, ["name: clip spNO.12/f@1421 is in row 2 already"]),
@@ -78,6 +79,10 @@ CASME3A = Promises(
     cases=[
         reads("a video in another case", cells(name="F"), name="f@1421", frames="spNO.12/f/color",
             notes=["{name}: the folder is called f"]),
+        reads("no apex in an interval that is not too long", cells(apex=1421, offset=1436), apex=1428, offset=1436,
+            apex_source="midpoint", notes=["{apex}: apex 1421 is not within 1421 to 1436; the middle frame 1428"]),
+        reads("no apex in one that is", cells(apex=1421, offset=1437), apex=1428, offset=1437, apex_source="limited",
+            notes=["{apex}: apex 1421 is not within 1421 to 1437; 17 frames are longer than a micro-expression"]),
         reads_all("several clips of one video", rows({}, LATER), gives=[{"name": "f@1421"}, {"name": "f@1445"}]),
         reads_all("clips that were cut out", gone(TREE_A), rows(LATER, {}),
             frames("ME_A/spNO.12/f/color", range(1445, 1456)), frames("ME_A/spNO.12/f2/color", range(1421, 1441)),
@@ -88,10 +93,10 @@ CASME3A = Promises(
             given("{sheet}", "ME_A"), says="{name}: none of the clip's frames is in f, f2 of"),
         reads("an onset of 0 without such a frame", of_video("spNO.12", "a", range(1, 30)),
             cells(name="a", onset=0, apex=12, offset=25), name="a@0", onset=1, apex=12,
-            notes=["{offset}: 1 of the 26 frames", "{onset}: frame 0 is missing on disk; frame 1 is used"]),
+            notes=["{onset}: frame 0 is missing on disk; frame 1 is used"]),
         reads("frames that the camera dropped", gone(*(f"{FOLDER_A}/{number}.jpg" for number in (1423, 1430, 1431))),
             onset=1421, apex=1426, offset=1440,
-            notes=["{offset}: 3 of the 20 frames from onset to offset are missing on disk"]),
+            notes=["{offset}: 3 of 20 frames between onset and offset are missing"]),
         reads_all("long intervals are counted", frames(FOLDER_A, range(1461, 1600)),
             rows({"offset": 1590}, {"onset": 1424}), gives=[{}, {}],
             notes=["1 of 2 intervals are longer than 60 frames, the longest has 170"]),
@@ -100,7 +105,7 @@ CASME3A = Promises(
             apex=2668, apex_source="annotated", notes=["3647 corrected to 2647"]),
         reads_all("the documented apex, and not of another row", of_video("spNO.149", "d", range(80, 360)),
             rows(slip(onset=112), slip(onset=113)),
-            gives=[{"apex": 160, "apex_source": "corrected"}, {"apex": 235, "apex_source": "midpoint"}], notes=None),
+            gives=[{"apex": 160, "apex_source": "corrected"}, {"apex": 120, "apex_source": "limited"}], notes=None),
         *(
             reads(f"the tree in {tree or 'the root'}", gone(TREE_A),
                 *(frames(f"{other}/spNO.12/f/color", range(1400, 1461)) for other in ("part_C", "ME_A", tree or ".")),

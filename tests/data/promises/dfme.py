@@ -16,6 +16,7 @@ SHEET = Sheet(
 )
 FOLDER = "DFME_train/sub0003_01"
 OTHER = {"subject": "sub0180", "name": "sub0180_02", "emotion": "disgust", "code": 2, "rate": 500}
+REMARK = dict.fromkeys(SHEET.columns.split(), "") | {"name": "by hand"}
 FRAMES_A = frames("DFME_testA/sub0180_02", range(32), "{:05}.png")
 
 
@@ -32,7 +33,10 @@ def habits(root, imported) -> None:
     assert sorted(parts) == ["DFME_testA", "DFME_testB", "DFME_train"]
     assert sum(map(len, parts.values())) == 7  # no subject in two parts
     assert {clip.fps for clip in imported.clips} == {200.0, 300.0, 500.0}
-    assert imported.notes == ()
+    # Clips of six frames at 500 per second are too fast for a face, and nothing else is said of them.
+    soon = [clip for clip in imported.clips if (clip.apex - clip.onset) / clip.fps < 0.01]
+    assert len(imported.notes) == len(soon)
+    assert all(note.endswith("after the onset; compare with the video") for note in imported.notes)
     assert CODES == ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 
 
@@ -74,6 +78,9 @@ DFME = Promises(
     cases=[
         reads_all("two parts", FRAMES_A, sheet_a({}),
             gives=[{"fps": 300.0, "frames": FOLDER}, {"fps": 500.0, "frames": "DFME_testA/sub0180_02"}]),
+        reads_all("remarks below two parts", FRAMES_A, rows({}, REMARK), sheet_a({}, REMARK),
+            gives=[{"fps": 300.0}, {"fps": 500.0}],
+            notes=["{sheet}, row 3: 1 rows of text", f"{{root}}/{TEST_A}, row 3: 1 rows of text"]),
         reads("a name that is not padded", cells(name="sub3_1"), id="dfme/sub0003/sub0003_01"),
         reads("an offset beyond the last frame", cells(offset=290), offset=31,
             notes=["{offset}: offset 290 is beyond the last frame"]),
@@ -96,13 +103,17 @@ DFME = Promises(
             names in (((), ["sub0003_01"]), ((TEST_A,), ["sub0003_01", "sub0180_02"]))),
         refuses("a sheet that cannot be used is not passed over", written(TEST_A, b"PK"), renamed(Fps="Rate"),
             says=["lacks Fps", f"{{root}}/{TEST_A}: cannot be read"]),
-        reads("frames from 0", cells(onset=0, apex=1), onset=0, apex=1, apex_source="annotated"),
+        reads("frames from 0", cells(onset=0, apex=3), onset=0, apex=3, apex_source="annotated"),
+        reads("an apex too soon", cells(onset=0, apex=2), apex=2, apex_source="annotated",
+            notes=["{apex}: apex 2 is 2 frames, 7 ms, after the onset; compare with the video"]),
         *each("code", "code", (3, 3.0, "3", ""), emotion="fear"),
         reads("a word in capitals", cells(emotion="Fear"), emotion="fear"),
         *(refuses(f"code {code!r}", cells(code=code), says=f"{{code}}: {code} {said}, but Emotion is fear") for code,
             said in ((2, "means disgust"), (7, "means nothing"), ("x", "means nothing"))),
         *(refuses(f"rate {cell!r}", cells(rate=cell), says=f"{{rate}}: '{cell}' is not a number of frames per second")
-            for cell in ("", 0, "fast", -200, "nan")),
+            for cell in ("", 0, "fast", -200)),
+        refuses("a rate that is no number", cells(rate="nan"),
+            says="{rate}: '' is not a number of frames per second"),
         reads("an odd rate", cells(rate="29.97"), fps=29.97, notes=["{rate}: 29.97 frames per second"]),
         refuses("a clip in two folders", frames("DFME_train_crop/sub0003_01", range(32), "{:05}.png"),
             says="clip 'sub0003_01' has 2 folders: DFME_train/sub0003_01, DFME_train_crop/sub0003_01"),

@@ -56,6 +56,7 @@ OFFTANET = Promises(
     usual=["1 clips; the published list casmes has 294"],
     remedies=True,
     said={
+        "rows of text below the table": None,  # a list, not a sheet that people write into
         **{f"a broken sheet, {name}": "{sheet}: no row has the columns" for name in ("a page", "cut")},
         "no frames": "{name}: no folder for clip 'EP01_5'",
         "no frames of a clip": f"{{sheet}}, row 2: {{root}}/{FOLDERS[0]}: no frame 98",

@@ -69,9 +69,9 @@ SAMM = Promises(
     ],
     cases=[
         *(reads(f"a header below {lines} lines", text_above(lines), name="006_1_2") for lines in (0, 1, 13)),
-        reads("the documented offset", cells(onset=5700, apex=5720, offset=5793),
-            frames(FOLDER, range(5700, 5740), "006_{:05}.jpg"), offset=5739, apex_source="annotated",
-            notes=["{offset}: 5793 corrected to 5739"]),
+        reads("the documented apex", frames("SAMM_CROP/032/032_3_1", range(4896, 4961), "032_{:05}.jpg"),
+            cells(subject="032", name="032_3_1", onset=4896, apex=1930, offset=4960), apex=4930,
+            apex_source="corrected", notes=["{apex}: 1930 corrected to 4930"]),
         *(
             reads(f"frames {name}", gone("SAMM_CROP"), cells(onset=217, apex=230, offset=260),
                 frames(FOLDER, range(217, 261), name), written(f"{FOLDER}/Thumbs.db", b""), onset=217)

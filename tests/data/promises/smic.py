@@ -64,8 +64,10 @@ def camera(format_: str, folder: str, fps: float, twin: Twin) -> Promises:
                 notes=["2 folders non_micro, without micro-expressions, are left out"]),
             reads("numbers that are missing",
                 gone(*(f"{clip}/reg_image{number:06}.bmp" for number in (76540, 76543))), apex=76542,
-                notes=[f"{{root}}/{clip}: missing on disk: frame 76540, 76543",
+                notes=[f"{{root}}/{clip}: 2 of 21 frames between onset and offset are missing",
                     f"{{root}}/{clip}: the middle frame 76543 is missing on disk; frame 76542 is used"]),
+            reads("every third number", gone(clip), frames(clip, range(76533, 76564, 3), STEM), apex=76548,
+                offset=76563),
             *(
                 reads(f"the tree {top}, given {source}", gone("SMIC_all_cropped"),
                     frames(f"{top}/s1/micro/negative/s1_ne_01", range(5), RAW), given(source.format(top=top)),
@@ -124,9 +126,8 @@ def camera(format_: str, folder: str, fps: float, twin: Twin) -> Promises:
     )
 
 
-FEW = {"missing on disk": 1, "non_micro": 1}
-SMIC = camera(
-    "smic", "HS", 100.0, Twin(7, 22, {"seed": 2}, lacking=2, said={**FEW, "missing on disk": 2}, habits=habits)
-)
+LACK = "frames between onset and offset are missing"
+FEW = {LACK: 1, "non_micro": 1}
+SMIC = camera("smic", "HS", 100.0, Twin(7, 22, {"seed": 2}, lacking=2, said={**FEW, LACK: 2}, habits=habits))
 SMIC_VIS = camera("smic_vis", "VIS", 25.0, Twin(2, 4, lacking=1, said=FEW, habits=habits))
 SMIC_NIR = camera("smic_nir", "NIR", 25.0, Twin(2, 4, lacking=1, said=FEW, channels=1, habits=habits))

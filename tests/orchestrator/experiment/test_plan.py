@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from blobs import SPEC, blob_clips, write_blobs
 
+from mer_data.editions import Edition
 from mer_data.problems import BadInput
 from mer_data.storage.store import Store
 from orchestrator.experiment.config import Experiment
@@ -47,6 +48,13 @@ def test_a_plan_survives_its_file(blob_store: Store, tmp_path: Path) -> None:
     made = plan(blob_store)
     made.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == made
+
+
+def test_a_plan_tells_the_editions_of_its_datasets(blob_store: Store, tmp_path: Path) -> None:
+    write_blobs(blob_store, "blobs", blob_clips(), edition=Edition("2019", 255, "0123abc"))
+    plan(blob_store).save(tmp_path / "plan.json")
+    editions = Plan.load(tmp_path / "plan.json").datasets["blobs"].cohort.editions
+    assert editions == {"blobs": "edition 2019: 255 rows, content 0123abc"}
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"version": 2, "name": 1}'])

@@ -21,6 +21,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from simulated import histories, learner, plan_of, simulate
 
+from mer_data.editions import Edition
 from mer_data.storage.store import Store
 from mer_models.spec import Outcome
 from orchestrator.experiment.plan import Job, Plan
@@ -34,7 +35,7 @@ from orchestrator.report.predictions import score_cells
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     store = Store(tmp_path / "store")
-    write_blobs(store, "blobs", blob_clips())
+    write_blobs(store, "blobs", blob_clips(), edition=Edition("2019", 255, "0123abc"))
     return plan_of(store, configurations=3, groups=2)
 
 
@@ -131,6 +132,7 @@ def test_a_search_shows_what_was_chosen_and_not_what_was_planned(plan: Plan, tmp
     assert [line["fold"] for line in chosen] == [name for history in histories(plan, out) for name in history.group]
     folds = [int(run.data.tags["chosen_for_folds"]) for run in written(out)]
     assert sum(folds) == 6
+    assert run.data.tags["edition.blobs"] == "edition 2019: 255 rows, content 0123abc"
     assert sum(count > 0 for count in folds) == 2  # one configuration per group
     assert all({"seed 0", run.data.tags["group"]} <= set(run.info.run_name.split(", ")) for run in written(out))
 
