@@ -12,7 +12,9 @@ from orchestrator.sweep.trial import FoldTrainable
 def run_here(dispatcher: Dispatcher, job: Job) -> None:
     """Train a job and hand its outcome, or the reason of its failure, to the dispatcher."""
     worker = object.__new__(FoldTrainable)
-    calls = {name: SimpleNamespace(remote=getattr(dispatcher, name)) for name in ("take", "commit", "fail")}
+    calls = {
+        name: SimpleNamespace(remote=getattr(dispatcher, name)) for name in ("take", "note_epoch", "commit", "fail")
+    }
     worker._dispatcher, worker._job_id, worker._device = SimpleNamespace(**calls), job.id, "cpu"
     worker._fold_minutes = None
     with pytest.MonkeyPatch.context() as patch:

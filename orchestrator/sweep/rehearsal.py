@@ -45,5 +45,5 @@ def rehearse(spec: ModelSpec, recipe: Recipe, classes: int, device: str) -> None
     goes wrong in the fold too, and is told there.
     """
     with suppress(Exception):
-        fold = random_fold(spec.inputs, 2 * classes, 1, classes)
+        fold = random_fold(spec.inputs, 2 * classes, 2, classes)
         spec.fit(spec, fold, replace(recipe, epochs=1, keep_every=1), 0, device)

@@ -29,6 +29,7 @@ from orchestrator.sweep.dispatcher import Work
 from orchestrator.sweep.rehearsal import rehearse
 
 _SECONDS_BETWEEN_EPOCHS = 1.0
+_REHEARSED: set[tuple[str, tuple[InputSpec, ...]]] = set()  # what this process has imported all for
 _PAUSE = 10.0  # seconds; a machine that trains nothing must not take one fold after the other
 
 
@@ -43,6 +44,7 @@ class FoldTrainable(tune.Trainable):
     """
 
     _unfit: Problem | None = None
+    _told = 0.0  # when the dispatcher was last told how far the fold is
 
     def setup(
         self,
@@ -58,7 +60,6 @@ class FoldTrainable(tune.Trainable):
         torch.set_num_threads(1)
         keep_freed_memory()
         self._dispatcher, self._fold_minutes = dispatcher, fold_minutes
-        self._rehearsed: set[tuple[str, tuple[InputSpec, ...]]] = set()
         if driver_runs is not None:  # the machine may have joined after the driver had looked
             self._unfit = unlike(platform.node(), what_runs(), driver_runs)
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
@@ -130,8 +131,8 @@ class FoldTrainable(tune.Trainable):
         if work is None:  # done, or its time was up, in another process, which has told so
             return 0.0
         spec = replace(find_model(work), inputs=work.inputs)
-        if (work.model, work.inputs) not in self._rehearsed:
-            self._rehearsed.add((work.model, work.inputs))
+        if (work.model, work.inputs) not in _REHEARSED:
+            _REHEARSED.add((work.model, work.inputs))
             rehearse(spec, work.recipe, work.classes, self._device)
         start = time.perf_counter()
         arrays = FoldArrays(

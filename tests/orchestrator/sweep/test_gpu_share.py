@@ -15,7 +15,8 @@ from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
 from orchestrator.experiment.resolve import resolve
-from orchestrator.sweep.gpu_share import Ask, Measured, Probe, Shares, measure_shares, random_fold
+from orchestrator.sweep.gpu_share import Ask, Measured, Probe, Shares, measure_shares
+from orchestrator.sweep.rehearsal import random_fold
 
 GIB = 1 << 30
 
@@ -125,7 +126,7 @@ def test_oversampled_folds_count_their_duplicates(blob_store: Store, tmp_path: P
 def test_a_random_fold_is_one_that_the_network_trains_on(blob_store: Store, tmp_path: Path) -> None:
     ask, asked = answering(a_quarter)
     measure_shares(plan(blob_store), tmp_path, Console(), ask, "T4")
-    fold = random_fold(asked[0])
+    fold = random_fold(asked[0].inputs, asked[0].trained, asked[0].tested, asked[0].classes)
     assert fold.train[0].shape == (asked[0].trained, 3, 28, 28)
     assert np.asarray(fold.train[0]).std() > 0
     spec = models()["ststnet"]
