@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -10,7 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mer_data.problems import BadInput, Problem
+from mer_data.problems import BadInput, NoAccess, Problem
+
+# What the system says of something that is there, and is no file: a folder, a path through a file, links in a circle.
+_NO_FILE = (errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
+_AWAY = "move it away"
+_GIVE_ACCESS = "give access to it; the same command goes on"
 
 
 @contextmanager
@@ -18,7 +24,16 @@ def written_aside(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder, then flush it to disk and rename it to `path`.
 
     If the body raises, the temporary file is removed and `path` stays as it was.
+
+    Raises
+    ------
+    BadInput
+        If a folder has the name.
     """
+    if path.is_dir():
+        raise BadInput(
+            Problem(str(path), "is a folder where a file should be", f"{_AWAY} and run the same command again")
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = beside(path, "tmp")
     try:
@@ -64,11 +79,61 @@ def read_json(path: Path, remedy: str) -> Any:
 def read(path: Path, reader: Callable[[], Any], remedy: str) -> Any:
     """Call `reader` and turn a missing or damaged file into one :class:`BadInput` that names it.
 
-    `reader` parses what this project wrote, so a missing key or a wrong type in it means damage too.
+    `reader` parses what this project wrote, so whatever else it raises means damage too.
+
+    Raises
+    ------
+    BadInput
+        If the file is missing, or what was read of it is wrong.
+    NoAccess
+        If it could not be read, which tells nothing of what is in it.
     """
     try:
         return reader()
+    except BadInput:
+        raise
     except FileNotFoundError:
+        if path.is_symlink():
+            what = f"is a link to {path.readlink()}, which is not there"
+            raise NoAccess(Problem(str(path), what, "connect its disk, or delete the link")) from None
         raise BadInput(Problem(str(path), "no such file", remedy)) from None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise BadInput(Problem(str(path), f"cannot be read: {error}", remedy)) from error
+    except Exception as error:
+        # Without a number it is no word of the system's: Arrow says OSError of bytes that are wrong.
+        number = error.errno if isinstance(error, OSError) else None
+        if number in _NO_FILE:
+            raise BadInput(Problem(str(path), "is no file", f"{_AWAY}; {remedy}")) from error
+        if number is not None:
+            raise NoAccess(Problem(str(path), f"cannot be read: {os.strerror(number)}", _GIVE_ACCESS)) from error
+        raise BadInput(Problem(str(path), f"cannot be read: {told(error)}", remedy)) from error
+
+
+def told(error: Exception) -> str:
+    """What is wrong with content that could not be parsed, in our words: those of libraries are for programmers."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is no JSON from line {error.lineno} on"
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is no text in UTF-8 from byte {error.start + 1} on"
+    if isinstance(error, KeyError):
+        return f"it lacks {error.args[0]!r}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    found = error.errors()[:1] if hasattr(error, "errors") else []  # pydantic's, which this room does not know
+    if found:
+        place = ".".join(map(str, found[0]["loc"])) or "its form"
+        return f"it lacks {place}" if found[0]["type"] == "missing" else f"{place} is not what it should be"
+    return "it is not what this program writes"
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder, sorted; none if there is no such folder.
+
+    Raises
+    ------
+    OSError
+        If it cannot be listed: that is not an empty folder. :meth:`pathlib.Path.glob` passes over it without a word.
+    """
+    try:
+        with os.scandir(folder) as entries:  # a fifth of the time that glob takes
+            return sorted(entry.name for entry in entries)
+    except FileNotFoundError:
+        return []

@@ -56,6 +56,14 @@ class BadInput(Exception):  # noqa: N818 - it is the input that is wrong, not th
         return type(self), (self.problems,)
 
 
+class NoAccess(BadInput):
+    """Input that could not be opened or read: nothing is known of it, so nothing may be done to it.
+
+    A folder without permission, a disk that does not answer, a server that is away. What was read and is wrong is a
+    plain :class:`BadInput`.
+    """
+
+
 def raise_all(problems: Iterable[Problem]) -> None:
     """Raise one :class:`BadInput` with all the problems, or return if there are none."""
     found = tuple(problems)

@@ -40,7 +40,12 @@ class Remembered:
         OSError
             If the file is not there.
         """
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            if path.is_symlink():  # it leads nowhere, which reading tells
+                return find_out(path)
+            raise
         name = path.relative_to(self._root).as_posix()
         entry = self._known.get(name)
         if entry is not None and entry[:2] == (stat.st_size, stat.st_mtime_ns):

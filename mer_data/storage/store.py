@@ -33,9 +33,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_data.features.spec import FeatureSpec, shape_of
-from mer_data.files import beside, read, write_json
+from mer_data.files import beside, names_in, read, write_json
 from mer_data.hashing import digest, digest_bytes
-from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.problems import BadInput, NoAccess, Problem, did_you_mean
 from mer_data.schema import Clip, from_table, to_table
 from mer_data.storage.arrow_files import read_table, write_arrays, write_table
 from mer_data.storage.remembered import Remembered
@@ -101,12 +101,14 @@ class Store:
         ------
         BadInput
             If the store is not a folder, or cannot be reached.
+        OSError
+            If it cannot be listed: that is not an empty store.
         """
         if self._remote:
             return [name for name in self._remote.folders() if self._remote.has(f"{name}/dataset.json")]
         if self.root.exists() and not self.root.is_dir():
             raise BadInput(Problem(str(self.root), "is not a folder, so it cannot be a store", "name another"))
-        return sorted(path.parent.name for path in self.root.glob("[!.]*/dataset.json"))
+        return [name for name in names_in(self.root) if name[0] != "." and _is_there(self.root / name / "dataset.json")]
 
     def dataset(self, name: str) -> Dataset:
         """A dataset's clips.
@@ -136,7 +138,8 @@ class Store:
         if self._remote:
             here = f"{dataset}/features"
             return [name for name in self._remote.folders(here) if self._remote.has(f"{here}/{name}/manifest.json")]
-        return sorted(path.parent.name for path in self.root.glob(f"{dataset}/features/*/manifest.json"))
+        folder = self.root / dataset / "features"
+        return [name for name in names_in(folder) if _is_there(folder / name / "manifest.json")]
 
     def feature(self, dataset: str, name: str) -> Feature:
         """Open one feature of a dataset for reading."""
@@ -153,7 +156,8 @@ class Store:
         """File names of the shards that exist, declared or not."""
         if self._remote:
             return {file for file in self._remote.files(f"{dataset}/features/{name}") if file.endswith(".arrow")}
-        return {path.name for path in self.feature_folder(dataset, name).glob("[!.]*.arrow")}
+        there = names_in(self.feature_folder(dataset, name))
+        return {file for file in there if file.endswith(".arrow") and file[0] != "."}
 
     def damaged(self, dataset: str, definition: Mapping[str, Any], shards: Iterable[Shard]) -> dict[str, str]:
         """Compare shards with their checksums; those that did not change since they were last compared are not read.
@@ -174,7 +178,7 @@ class Store:
         verified = Remembered(folder / "verified.json", folder)
         found = {}
         for shard in shards:
-            if (folder / shard.file).exists():
+            if _is_there(folder / shard.file):
                 verdict = verified.get(folder / shard.file, partial(_verdict, shard=shard, shape=shape, dtype=dtype))
                 if verdict != _WHOLE:
                     found[shard.file] = verdict
@@ -286,9 +290,16 @@ class DatasetWriter:
 def _verdict(path: Path, shard: Shard, shape: tuple[int, ...], dtype: str) -> str:
     try:
         read_shard(path, shard, shape, dtype, verify=True)
+    except NoAccess:
+        raise  # nothing is known of what is in it
     except BadInput as error:
         return str(error)
     return _WHOLE
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there, also as a link that leads nowhere: reading tells what is wrong with it."""
+    return path.exists() or path.is_symlink()
 
 
 def _remove_abandoned(folder: Path) -> None:

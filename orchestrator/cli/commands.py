@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mer_data.problems import BadInput
+from mer_data.problems import BadInput, Problem
 from mer_models.plugins import BrokenModelFile
 from orchestrator.cli.capsules import capsule, claim, merge, verify
 from orchestrator.cli.data import data, store_option
@@ -34,7 +34,18 @@ class _Local(click.Path):
         return super().convert(value, param, ctx)
 
 
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+_AGAIN = "the same command goes on"
+_REMEDIES = {
+    errno.EACCES: f"give access to it; {_AGAIN}",
+    errno.EPERM: f"give access to it; {_AGAIN}",
+    errno.EIO: f"the disk does not answer: look at its cables and its health; {_AGAIN}",
+    errno.ESTALE: f"the file server lost it: mount it again; {_AGAIN}",
+    errno.ENOSPC: f"make room; {_AGAIN}",
+    errno.EDQUOT: f"make room; {_AGAIN}",
+    errno.EISDIR: f"a folder is where a file should be: move it away; {_AGAIN}",
+    errno.ENOTDIR: f"a file is where a folder should be: move it away; {_AGAIN}",
+}
 _set = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Override a key of the file.")
 _out = click.option(
     "--out",
@@ -68,10 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(str(error), err=True)
         sys.exit(2)
     except OSError as error:
-        if error.filename is None and error.errno not in _OF_THE_DISK:
+        if error.errno is None or (error.filename is None and error.errno not in _OF_THE_DISK):
             raise
         # A folder that cannot be written, a full disk: nothing that a traceback would explain better.
-        click.echo(f"{error.filename or 'the system'}: {error.strerror or error}", err=True)
+        remedy = _REMEDIES.get(error.errno)
+        click.echo(Problem(str(error.filename or "the system"), error.strerror or str(error), remedy or ""), err=True)
         sys.exit(2)
 
 

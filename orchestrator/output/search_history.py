@@ -88,7 +88,7 @@ class SearchHistory:
             If the file is damaged.
         """
         path = _path(out, study)
-        if not path.exists():
+        if not (path.exists() or path.is_symlink()):
             group = plan.datasets[study.dataset].groups[study.group]
             return SearchHistory(group, (), ended=False, closed=False, chosen=None, limits=limits(study))
         history: SearchHistory = read(path, lambda: _adapter().validate_json(path.read_bytes()), _REMEDY)
