@@ -6,11 +6,12 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mer_data import seal
 from mer_data.problems import BadInput, NoAccess, Problem
 
 # What the system says of something that is there, and is no file: a folder, a path through a file, links in a circle.
@@ -31,9 +32,8 @@ def written_aside(path: Path) -> Iterator[Path]:
         If a folder has the name.
     """
     if path.is_dir():
-        raise BadInput(
-            Problem(str(path), "is a folder where a file should be", f"{_AWAY} and run the same command again")
-        )
+        remedy = f"{_AWAY} and run the same command again"
+        raise BadInput(Problem(str(path), "is a folder where a file should be", remedy))
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = beside(path, "tmp")
     try:
@@ -65,15 +65,40 @@ def write_json(path: Path, value: Any) -> None:
         aside.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def write_sealed(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON document with the checksum of its bytes (:mod:`mer_data.seal`), aside and renamed."""
+    text = json.dumps({seal.KEY: seal.OPEN, **document}, indent=1, ensure_ascii=False) + "\n"
+    with written_aside(path) as aside:
+        aside.write_bytes(seal.sealed(text.encode()))
+
+
+def sealed_bytes(path: Path) -> bytes:
+    """The bytes of a JSON document that :func:`write_sealed` wrote, or an older version without a checksum.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    BrokenSeal
+        If its checksum is wrong.
+    """
+    data = path.read_bytes()
+    seal.check(data, expected=f'"{seal.KEY}"'.encode() in data[:16])  # the first key of those that have one
+    return data
+
+
 def read_json(path: Path, remedy: str) -> Any:
-    """Read a JSON document this project wrote.
+    """Read a JSON document this project wrote, and compare it with its checksum if it has one.
 
     Raises
     ------
     BadInput
         If it is missing or damaged; `remedy` tells the reader how to make it anew.
     """
-    return read(path, lambda: json.loads(path.read_text(encoding="utf-8")), remedy)
+    document = read(path, lambda: json.loads(sealed_bytes(path)), remedy)
+    if isinstance(document, dict):
+        document.pop(seal.KEY, None)
+    return document
 
 
 def read(path: Path, reader: Callable[[], Any], remedy: str) -> Any:
@@ -109,6 +134,8 @@ def read(path: Path, reader: Callable[[], Any], remedy: str) -> Any:
 
 def told(error: Exception) -> str:
     """What is wrong with content that could not be parsed, in our words: those of libraries are for programmers."""
+    if isinstance(error, seal.BrokenSeal):
+        return "its checksum is wrong, so its bytes have changed"
     if isinstance(error, json.JSONDecodeError):
         return f"it is no JSON from line {error.lineno} on"
     if isinstance(error, UnicodeDecodeError):

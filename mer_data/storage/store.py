@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_data.features.spec import FeatureSpec, shape_of
-from mer_data.files import beside, names_in, read, write_json
+from mer_data.files import beside, names_in, read, sealed_bytes, write_sealed
 from mer_data.hashing import digest, digest_bytes
 from mer_data.problems import BadInput, NoAccess, Problem, did_you_mean
 from mer_data.schema import Clip, from_table, to_table
@@ -125,11 +125,11 @@ class Store:
         self._fetch(f"{name}/dataset.json", f"{name}/clips.arrow")
 
         def parse() -> Dataset:
-            document = json.loads(info.read_text(encoding="utf-8"))
+            document = json.loads(sealed_bytes(info))
             root = document["frame_root"]
             return Dataset(name, document["format"], (), Path(root) if root else None)
 
-        clips = read(table, lambda: from_table(read_table(table, _REBUILD)), _REBUILD)
+        clips = read(table, lambda: from_table(read_table(table, _REBUILD, whole=True)), _REBUILD)
         known: Dataset = read(info, parse, _REBUILD)
         return replace(known, clips=clips)
 
@@ -268,7 +268,7 @@ class DatasetWriter:
         write_table(self._folder / "clips.arrow", to_table(clips))
         root = str(frame_root.resolve()) if frame_root else None
         info = {"name": self._name, "format": format_, "frame_root": root, "notes": list(notes)}
-        write_json(self._folder / "dataset.json", info)
+        write_sealed(self._folder / "dataset.json", info)
 
     def feature(
         self, spec: FeatureSpec, arrays: Mapping[str, npt.NDArray[Any]], clips: Sequence[Clip], origin: str
@@ -356,4 +356,4 @@ def _write_manifest(folder: Path, spec: FeatureSpec, shards: Iterable[Shard], so
         "key": digest([spec.key(), source, [[shard.subject, shard.key] for shard in shards]]),
         "shards": [{"subject": shard.subject, "key": shard.key, "clips": shard.clips} for shard in shards],
     }
-    write_json(folder / "manifest.json", manifest)
+    write_sealed(folder / "manifest.json", manifest)

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.files import names_in, read, read_json, write_json
+from mer_data.files import names_in, read, read_json, write_sealed
 from mer_data.hashing import digest_bytes
 from mer_data.problems import BadInput, NoAccess, Problem
-from mer_data.storage.arrow_files import read_arrays, write_arrays
+from mer_data.storage.arrow_files import read_arrays, write_whole
 from mer_data.storage.remembered import Remembered
 
 _REMEDY = "delete it and run the same command again"
@@ -183,7 +183,7 @@ class Ledger:
             "device": result.device,
             "environment": dict(result.environment),
         }
-        write_arrays(path, zip(result.clip_ids, by_clip, strict=True), meta)
+        write_whole(path, zip(result.clip_ids, by_clip, strict=True), meta)
 
     def read(self, job_id: str) -> FoldResult:
         """A result.
@@ -196,7 +196,7 @@ class Ledger:
         return self._read(self.root / f"{job_id}.arrow", job_id)
 
     def _read(self, path: Path, job_id: str) -> FoldResult:
-        by_clip, meta = read_arrays(path, _REMEDY, verify=True)
+        by_clip, meta = read_arrays(path, _REMEDY, verify=True, whole=True)
 
         def unpack() -> FoldResult:
             return FoldResult(
@@ -238,7 +238,7 @@ class Ledger:
 
     def record_failure(self, job_id: str, reason: str) -> None:
         """Remember why a job gave no result; a later commit forgets it."""
-        write_json(self._failure(job_id), {"job": job_id, "reason": reason})
+        write_sealed(self._failure(job_id), {"job": job_id, "reason": reason})
         (self.root / "running" / job_id).unlink(missing_ok=True)
 
     def failures(self, job_ids: Iterable[str] | None = None) -> dict[str, str]:
