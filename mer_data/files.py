@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import socket
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,13 +115,14 @@ def read(path: Path, reader: Callable[[], Any], remedy: str) -> Any:
         If it could not be read, which tells nothing of what is in it.
     """
     try:
+        refuse_special(path, remedy)
         return reader()
     except BadInput:
         raise
     except FileNotFoundError:
         if path.is_symlink():
             what = f"is a link to {path.readlink()}, which is not there"
-            raise NoAccess(Problem(str(path), what, "connect its disk, or delete the link")) from None
+            raise NoAccess(Problem(str(path), what, f"connect its disk, or else: {remedy}")) from None
         raise BadInput(Problem(str(path), "no such file", remedy)) from None
     except Exception as error:
         # Without a number it is no word of the system's: Arrow says OSError of bytes that are wrong.
@@ -130,6 +132,25 @@ def read(path: Path, reader: Callable[[], Any], remedy: str) -> Any:
         if number is not None:
             raise NoAccess(Problem(str(path), f"cannot be read: {os.strerror(number)}", _GIVE_ACCESS)) from error
         raise BadInput(Problem(str(path), f"cannot be read: {told(error)}", remedy)) from error
+
+
+def refuse_special(path: Path, remedy: str) -> None:
+    """Refuse what is there and is no file: a folder, or a pipe or a device, whose end may never come.
+
+    Raises
+    ------
+    BadInput
+        If it is one.
+    OSError
+        If the system does not tell.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return  # reading tells it
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
+        raise BadInput(Problem(str(path), f"is {kind} where a file should be", f"{_AWAY}; {remedy}"))
 
 
 def told(error: Exception) -> str:

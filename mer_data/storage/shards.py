@@ -19,7 +19,7 @@ from mer_data.problems import BadInput, Problem
 from mer_data.storage.arrow_files import read_arrays
 
 _KEY_LETTERS = 16
-_RECOMPUTE = "run `mer features` again, or import the dataset again"
+_RECOMPUTE = "import the dataset again"
 
 
 @dataclass(frozen=True)

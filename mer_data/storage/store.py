@@ -234,14 +234,28 @@ class Store:
         try:
             yield DatasetWriter(aside, name)
             for feature in self.features(name):
-                if self.feature(name, feature).source == "computed" and not (aside / "features" / feature).exists():
+                if self._outlives(name, feature) and not (aside / "features" / feature).exists():
                     shutil.copytree(
-                        self.feature_folder(name, feature), aside / "features" / feature, copy_function=_link
+                        self.feature_folder(name, feature),
+                        aside / "features" / feature,
+                        copy_function=_link,
+                        ignore_dangling_symlinks=True,
                     )
             _swap(aside, final, old)
             self._push(name)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+    def _outlives(self, name: str, feature: str) -> bool:
+        """Whether a feature may stay when its dataset is imported again; one that is damaged may not."""
+        try:
+            return self.feature(name, feature).source == "computed"
+        except NoAccess:
+            if self.feature_folder(name, feature).joinpath("manifest.json").is_symlink():
+                return False  # it leads nowhere, and importing again is what the message says
+            raise
+        except BadInput:
+            return False
 
     def _push(self, name: str) -> None:
         """Bring a dataset to object storage. Until its last file is there, the store does not list it."""

@@ -11,7 +11,7 @@ from mer_data.features import FEATURES
 from mer_data.features.spec import FeatureSpec
 from mer_data.frames import inside, list_frames, pick
 from mer_data.hashing import digest, digest_bytes
-from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_data.problems import BadInput, NoAccess, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
 from mer_data.storage.arrow_files import write_arrays
 from mer_data.storage.remembered import Remembered
@@ -130,18 +130,34 @@ def _holds(store: Store, dataset: Dataset, name: str) -> bool:
     """
     if name not in store.features(dataset.name):
         return False
-    feature = store.feature(dataset.name, name)
-    if feature.source == "computed" and dataset.frame_root is not None and dataset.frame_root.is_dir():
+    at_hand = name in FEATURES and dataset.frame_root is not None and dataset.frame_root.is_dir()
+    try:
+        feature = store.feature(dataset.name, name)
+    except NoAccess:
+        raise
+    except BadInput:
+        if at_hand:
+            return False  # it is written anew
+        raise
+    if feature.source == "computed" and at_hand:
         return False  # its frames are at hand: the shards' keys will tell
     damaged = store.damaged(dataset.name, feature.definition, feature.shards)
     raise_all(Problem(f"dataset {dataset.name}", text) for text in damaged.values())
+    gone = [shard.file for shard in feature.shards if shard.file not in store.shards(dataset.name, name)]
+    folder = store.feature_folder(dataset.name, name)
+    raise_all(Problem(str(folder / file), "no such file", "import the dataset again") for file in gone)
     return set(feature.clip_ids) == {clip.id for clip in dataset.clips}
 
 
 def _current(store: Store, dataset: str, feature: str) -> set[tuple[str, str]]:
     if feature not in store.features(dataset):
         return set()
-    return {(shard.subject, shard.key) for shard in store.feature(dataset, feature).shards}
+    try:
+        return {(shard.subject, shard.key) for shard in store.feature(dataset, feature).shards}
+    except NoAccess:
+        raise
+    except BadInput:
+        return set()  # damaged: it is written anew
 
 
 @dataclass
