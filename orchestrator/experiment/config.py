@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.storage.remote import is_remote
 from mer_models.spec import Space
+from orchestrator.experiment.wording import in_words
 
 # The first proposals of any sampler are random: they follow from its seed alone.
 STARTUP = 10
@@ -312,5 +313,4 @@ def _explain(error: Any, places: _Places) -> Problem:
         fields = (Search if path[0] == "search" else Experiment).model_fields
         known = [str(word) for word in get_args(fields[last].annotation)]
         return Problem(at, f"{last}: {error['input']!r} is not known", did_you_mean(error["input"], known))
-    message = error["msg"].removeprefix("Value error, ")
-    return Problem(at, f"{key}: {message[0].lower()}{message[1:]}")
+    return Problem(at, f"{key}: {in_words(error)}")
