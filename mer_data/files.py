@@ -32,9 +32,7 @@ def written_aside(path: Path) -> Iterator[Path]:
     BadInput
         If a folder has the name.
     """
-    if path.is_dir():
-        remedy = f"{_AWAY} and run the same command again"
-        raise BadInput(Problem(str(path), "is a folder where a file should be", remedy))
+    refuse_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = beside(path, "tmp")
     try:
@@ -44,6 +42,19 @@ def written_aside(path: Path) -> Iterator[Path]:
         _flush(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def refuse_folder(path: Path) -> None:
+    """Refuse to write a file where a folder has its name.
+
+    Raises
+    ------
+    BadInput
+        If one has.
+    """
+    if path.is_dir():
+        remedy = f"{_AWAY} and run the same command again"
+        raise BadInput(Problem(str(path), "is a folder where a file should be", remedy))
 
 
 def beside(path: Path, purpose: str) -> Path:

@@ -30,7 +30,7 @@ class Remembered:
         self._path, self._root = path, root
         self._known: dict[str, tuple[int, int, str]] = {}
         self._changed = False
-        with suppress(OSError, ValueError, TypeError, AttributeError):
+        with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
             known = json.loads(sealed_bytes(path))
             known.pop(seal.KEY, None)
             self._known = {name: tuple(entry) for name, entry in known.items()}

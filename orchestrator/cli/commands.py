@@ -82,9 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.errno is None or (error.filename is None and error.errno not in _OF_THE_DISK):
             raise
         # A folder that cannot be written, a full disk: nothing that a traceback would explain better.
-        remedy = _REMEDIES.get(error.errno)
-        click.echo(Problem(str(error.filename or "the system"), error.strerror or str(error), remedy or ""), err=True)
+        click.echo(str(_explained(error)), err=True)
         sys.exit(2)
+
+
+def _explained(error: OSError) -> Problem:
+    """What the system refused, and what to do."""
+    where = str(error.filename or "the system")
+    if error.errno == errno.ENOENT and Path(where).is_symlink():
+        return Problem(where, "is a link that leads nowhere", f"connect its disk, or move it away; {_AGAIN}")
+    return Problem(where, error.strerror or str(error), _REMEDIES.get(error.errno or 0, ""))
 
 
 @mer.command()

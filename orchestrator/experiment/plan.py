@@ -270,7 +270,7 @@ def of_older_search(path: Path) -> bool:
     """Whether a plan's file is of a version whose searches were divided otherwise, and has any."""
     try:
         document = json.loads(path.read_bytes())
-    except (FileNotFoundError, IsADirectoryError, ValueError):
+    except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
         return False  # whatever it was, it is written anew
     return isinstance(document, dict) and document.get("version", 1) < PLAN_VERSION and bool(document.get("studies"))
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from mer_data import seal
-from mer_data.files import read, written_aside
+from mer_data.files import read, refuse_folder, written_aside
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, NoAccess, Problem, did_you_mean
 from mer_data.storage.remembered import Remembered
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _META = "mer"
+_MADE_AGAIN = "delete it and run the same command again"
 _OURS = "give what `mer run` or `mer weights import` wrote"
 
 
@@ -143,13 +144,14 @@ def without_weights(plan: Plan, out: Path) -> set[str]:
 def _is_saved(path: Path, job: Job, read_before: Remembered) -> bool:
     def verdict(path: Path) -> str:
         try:
-            trained_on = read_card(path).trained_on
+            trained_on = read_card(path, _MADE_AGAIN).trained_on
         except NoAccess:
             raise
         except BadInput as error:
             return str(error)
         return trained_on.job if trained_on is not None else ""
 
+    refuse_folder(path)
     try:
         return read_before.get(path, verdict) == job.id
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mer_data.features import FEATURES
 from mer_data.features.spec import FeatureSpec
-from mer_data.frames import inside, list_frames, pick
+from mer_data.frames import frame_bytes, inside, list_frames, pick
 from mer_data.hashing import digest, digest_bytes
 from mer_data.problems import BadInput, NoAccess, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
@@ -226,7 +226,7 @@ class ShardFinder:
                 raise BadInput(Problem("", "the clip has no frames", "import the dataset again"))
             folder = inside(root, clip.frames)
             if clip.frames not in self.folders:
-                self.folders[clip.frames] = list_frames(folder)
+                self.folders[clip.frames] = list_frames(folder, root)
             have = self.folders[clip.frames]
         except BadInput as error:
             raise BadInput([of_clip(clip, problem) for problem in error.problems]) from error
@@ -247,7 +247,7 @@ class ShardFinder:
 
 
 def _digest_file(path: Path) -> str:
-    return digest_bytes(path.read_bytes())
+    return digest_bytes(frame_bytes(path))
 
 
 def _what_else(spec: FeatureSpec, clip: Clip) -> list[object]:
