@@ -17,7 +17,10 @@ import rich.markup
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mer_data.problems import shown
+
 _SECONDS_BETWEEN_LINES = 10.0
+_LINES = "\n\t"  # what texts of several lines keep
 _LOG_WIDTH = 160  # of tables in a file, which has no terminal's
 
 
@@ -118,22 +121,26 @@ class Console:
 
     def say(self, text: str) -> None:
         """A remark."""
+        text = shown(text, _LINES)
         self._err.print(text, markup=False, soft_wrap=True)
         self._log.write(f"{_clock()} {text.strip()}\n")
 
     def warn(self, text: str) -> None:
         """A remark that must not be overlooked."""
+        text = shown(text, _LINES)
         self._err.print(text, style="yellow", markup=False, soft_wrap=True)
         self._log.write(f"{_clock()} warning: {text.strip()}\n")
 
     def note(self, text: str, *, dim: bool = False) -> None:
         """A remark below a table, on standard output."""
+        text = shown(text, _LINES)
         self._out.print(text, markup=False, style="dim" if dim else None)
         self._log.write(f"{text}\n")
 
     @contextmanager
     def progress(self, title: str, total: int, unit: str) -> Iterator[Advance]:
         """A progress bar on a terminal, a line every few seconds elsewhere."""
+        title = shown(title)
         if not self._err.is_terminal:
             self.say(f"{title}: 0/{total} {unit}" if total else title)
             yield Advance(title, total, unit, None)
@@ -150,11 +157,17 @@ class Console:
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table on standard output; text stands to the left, numbers to the right."""
+        title, header = _cell(title), [_cell(name) for name in header]
         table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
         for index, name in enumerate(header):
             numeric = bool(rows) and all(row[index][:1].isdigit() or row[index] in ("", "-") for row in rows)
             table.add_column(name, justify="right" if numeric else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(rich.markup.escape(cell) for cell in row))
+            table.add_row(*(_cell(cell) for cell in row))
         self._out.print(table)
         rich.console.Console(file=self._log, width=_LOG_WIDTH, color_system=None).print(table)
+
+
+def _cell(text: str) -> str:
+    """A text that neither rich nor a terminal takes for an order."""
+    return rich.markup.escape(shown(text))

@@ -75,8 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped; the same command continues from here", err=True)
         sys.exit(130)
-    except (BadInput, BrokenModelFile) as error:
+    except BadInput as error:
         click.echo(str(error), err=True)
+        sys.exit(2)
+    except BrokenModelFile as error:
+        click.echo(str(Problem(error.where, error.what)), err=True)
         sys.exit(2)
     except OSError as error:
         if error.errno is None or (error.filename is None and error.errno not in _OF_THE_DISK):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mer_data.imported import ApexRule
-from mer_data.problems import BadInput, Problem
+from mer_data.problems import BadInput, Problem, shown
 from orchestrator.cli.printing import form_option, json_option, print_as, print_json
 from orchestrator.console import Console
 
@@ -68,7 +68,7 @@ def import_(
     console = Console()
     imported = import_dataset(format_, sources, Store(store), name, apex, landmarks)
     for note in imported.notes[:_NOTES]:
-        console.warn(note)
+        console.warn(shown(note))
     if len(imported.notes) > _NOTES:
         console.warn(f"... and {len(imported.notes) - _NOTES} more notes, kept in {store}/{name}/dataset.json")
     clips = imported.clips

@@ -72,7 +72,8 @@ def _try(spec: ModelSpec, file: ModelFile) -> list[Problem]:
         complexity(spec, _CLASSES)
     except (Exception, SystemExit) as error:  # code of the user's, which may want to end the whole program
         shapes = " and ".join(str(list(taken.shape)) for taken in spec.inputs)
-        what = f"{spec.name} does not take one clip of shape {shapes}: {type(error).__name__}: {error}"
+        said = " ".join(str(error).split())
+        what = f"{spec.name} does not take one clip of shape {shapes}: {type(error).__name__}: {said}"
         remedy = "it is tried without numbers, on PyTorch's device meta"
         return [Problem(locate(error, file.path), what, remedy)]
     return []
