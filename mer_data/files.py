@@ -135,6 +135,9 @@ def read(path: Path, reader: Callable[[], Any], remedy: str) -> Any:
             what = f"is a link to {path.readlink()}, which is not there"
             raise NoAccess(Problem(str(path), what, f"connect its disk, or else: {remedy}")) from None
         raise BadInput(Problem(str(path), "no such file", remedy)) from None
+    except MemoryError:
+        what = "cannot be read: no memory is left"
+        raise NoAccess(Problem(str(path), what, f"free some, or else: {remedy}")) from None
     except Exception as error:
         # Without a number it is no word of the system's: Arrow says OSError of bytes that are wrong.
         number = error.errno if isinstance(error, OSError) else None
