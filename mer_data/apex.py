@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.frames import decode
+from mer_data.frames import decode, frame_bytes
 
 Method = Literal["flow", "diff", "std"]
 Grey = npt.NDArray[np.uint8]
@@ -61,7 +61,7 @@ def spot_apex(
 
 
 def _small(path: Path) -> Grey:
-    image = cv2.cvtColor(decode(path.read_bytes(), str(path)), cv2.COLOR_BGR2GRAY)
+    image = cv2.cvtColor(decode(frame_bytes(path), str(path)), cv2.COLOR_BGR2GRAY)
     return np.asarray(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 

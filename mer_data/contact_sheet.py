@@ -15,7 +15,7 @@ import numpy.typing as npt
 from mer_data.features.flow import grey, tvl1
 from mer_data.features.strain import standard
 from mer_data.files import written_aside
-from mer_data.frames import crop, decode, inside, list_frames, pick
+from mer_data.frames import crop, decode, frame_bytes, inside, list_frames, pick
 from mer_data.problems import BadInput, Problem
 from mer_data.schema import Clip
 from mer_data.storage.shards import Feature
@@ -123,9 +123,9 @@ def _frames(clip: Clip, root: Path) -> list[Picture | None]:
             pictures.append(None)
             continue
         folder = inside(root, clip.frames)
-        have = list_frames(folder) if have is None else have
+        have = list_frames(folder, root) if have is None else have
         path = pick(have, number, str(folder))
-        pictures.append(crop(decode(path.read_bytes(), str(path)), clip.face, str(path)))
+        pictures.append(crop(decode(frame_bytes(path), str(path)), clip.face, str(path)))
     return pictures
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_data.editions import Edition, Published, published_counts
-from mer_data.frames import decode, gap, inside, list_frames, pick
+from mer_data.frames import decode, frame_bytes, gap, inside, list_frames, pick
 from mer_data.hashing import digest_bytes
 from mer_data.imported import Imported
 from mer_data.problems import BadInput, Problem, kind_of, summed_up
@@ -224,7 +224,7 @@ class _Listing:
     def frames(self, root: Path, relative: str) -> dict[int, Path]:
         folder = inside(root, relative)
         if folder != self._folder:
-            self._frames = list_frames(folder)
+            self._frames = list_frames(folder, root)
             self._folder = folder
         return self._frames
 
@@ -256,7 +256,7 @@ def _look_at(
 def _look(path: Path) -> tuple[str, Size]:
     """The digest of a frame's bytes, and its width and height."""
     try:
-        data = path.read_bytes()
+        data = frame_bytes(path)
     except OSError as error:
         raise BadInput(Problem(str(path), f"cannot be read: {error.strerror}", "restore it")) from error
     height, width = decode(data, str(path)).shape[:2]

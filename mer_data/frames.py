@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_data import sizes
+from mer_data.files import refuse_special
 from mer_data.problems import BadInput, Problem
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -26,6 +28,7 @@ _DAMAGE = re.compile(r"corrupt|premature|crc error|libpng error|truncated|\[ERRO
 _LOGGED = re.compile(r"^\[\s*[A-Z]+:\S+\] global \S+ \S+ ")  # before OpenCV's words: the time and a line of its source
 _FEWEST = 2**15  # a picture of 16 bits without a value of this size would be dark when it is cut to 8
 _LOCK = threading.Lock()
+_RESTORE = "restore the file from the original"
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
 
 
@@ -56,27 +59,57 @@ def frame_number(file_name: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def list_frames(folder: Path) -> dict[int, Path]:
+def list_frames(folder: Path, root: Path | None = None) -> dict[int, Path]:
     """The image files of a folder by frame number, in ascending order.
+
+    Parameters
+    ----------
+    folder
+        The folder of the frames.
+    root
+        What no link may lead out of; the folder itself if None.
 
     Raises
     ------
     BadInput
-        If the folder is missing, or two files have one number.
+        If the folder is missing, two files have one number, one is no file, or one is a link that leads out of `root`.
     """
     if not folder.is_dir():
         raise BadInput(Problem(str(folder), "no such folder of frames"))
     frames: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
-        number = frame_number(path.name)
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        path, number = folder / entry.name, frame_number(entry.name)
         if number is None or path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
         if number in frames:
             raise BadInput(
                 Problem(str(folder), f"{frames[number].name} and {path.name} are both frame {number}", "keep one")
             )
+        if entry.is_symlink():
+            inside(root or folder, str(path.absolute()))
+        if not entry.is_file():  # reading a pipe would never end
+            raise BadInput(Problem(str(path), "is no file, or a link that leads nowhere", "restore it"))
         frames[number] = path
     return dict(sorted(frames.items()))
+
+
+def frame_bytes(path: Path) -> bytes:
+    """The bytes of a frame's file.
+
+    Raises
+    ------
+    BadInput
+        If it is no file, or is larger than any frame.
+    OSError
+        If it cannot be read.
+    """
+    refuse_special(path, _RESTORE)
+    size = path.stat().st_size
+    if size > sizes.MOST_PICTURE_BYTES:
+        raise BadInput(Problem(str(path), f"has {size:,} bytes, more than any frame", _RESTORE))
+    return path.read_bytes()
 
 
 def pick(frames: Mapping[int, Path], number: int, folder: str) -> Path:
@@ -119,13 +152,18 @@ def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
     Raises
     ------
     BadInput
-        If OpenCV cannot read it, if it is damaged, or if 8 bits would not do; `where` is the file to name.
+        If OpenCV cannot read it, if it is damaged or larger than any frame, or if 8 bits would not do; `where` is the
+        file to name.
     """
+    try:
+        sizes.check_picture(data)
+    except sizes.TooLarge as error:
+        raise BadInput(Problem(where, str(error), _RESTORE)) from None
     image, said = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if image is None:
-        raise BadInput(Problem(where, "is not a readable image", "restore the file from the original"))
+        raise BadInput(Problem(where, "is not a readable image", _RESTORE))
     if damage := next((line for line in said if _DAMAGE.search(line)), ""):
-        raise BadInput(Problem(where, f"is damaged: {_LOGGED.sub('', damage)}", "restore the file from the original"))
+        raise BadInput(Problem(where, f"is damaged: {_LOGGED.sub('', damage)}", _RESTORE))
     if image.dtype == np.uint8:
         return np.asarray(image, np.uint8)
     if image.dtype != np.uint16:

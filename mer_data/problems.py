@@ -13,6 +13,27 @@ _SHOWN = 20
 _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|-?\d+(?:\.\d+)?")
 
 
+def shown(text: str, kept: str = "") -> str:
+    """A text as a person may see it: letters that move the cursor, hide or turn round what follows, are spelled.
+
+    A file's name may have any of them, and so decide what a terminal shows.
+
+    Parameters
+    ----------
+    text
+        Any text, also one with bytes that are no letters, as names of files may have them.
+    kept
+        What stays as it is, such as line ends in a text of several lines.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter in kept else _spelled(letter) for letter in text)
+
+
+def _spelled(letter: str) -> str:
+    return letter.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with an input.
@@ -33,7 +54,7 @@ class Problem:
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}"
-        return f"{text} ({self.remedy})" if self.remedy else text
+        return shown(f"{text} ({self.remedy})" if self.remedy else text)
 
 
 class BadInput(Exception):  # noqa: N818 - it is the input that is wrong, not the program
@@ -58,6 +79,14 @@ class BadInput(Exception):  # noqa: N818 - it is the input that is wrong, not th
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problems,)
+
+
+class NoAccess(BadInput):
+    """Input that could not be opened or read: nothing is known of it, so nothing may be done to it.
+
+    A folder without permission, a disk that does not answer, a server that is away. What was read and is wrong is a
+    plain :class:`BadInput`.
+    """
 
 
 def raise_all(problems: Iterable[Problem]) -> None:

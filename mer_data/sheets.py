@@ -15,7 +15,8 @@ from pathlib import Path
 
 from python_calamine import CalamineError, CalamineWorkbook
 
-from mer_data.files import read
+from mer_data import sizes
+from mer_data.files import read, told
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 
 SHEET_SUFFIXES = frozenset({".csv", ".xls", ".xlsx"})
@@ -291,31 +292,45 @@ def _worksheets(path: Path) -> dict[str, list[list[str]]]:
     """Read every worksheet, by its place in words, as rows of stripped texts."""
     if path.suffix.lower() not in SHEET_SUFFIXES:
         raise BadInput(Problem(str(path), "is not a sheet", f"expected {', '.join(sorted(SHEET_SUFFIXES))}"))
-    data: bytes = read(path, path.read_bytes, _REMEDY)
+    data: bytes = read(path, lambda: _bytes(path), _REMEDY)
     if not data:
         raise BadInput(Problem(str(path), "is an empty file", "restore it from the original"))
     try:
         tables = {"": _csv(data)} if path.suffix.lower() == ".csv" else _workbook(data)
-    except (CalamineError, ValueError) as error:
-        raise BadInput(Problem(str(path), f"cannot be read as a sheet: {error}", _REMEDY)) from error
+    except sizes.TooLarge as error:
+        raise BadInput(Problem(str(path), str(error), "delete what is no part of the table")) from None
+    except CalamineError as error:
+        raise BadInput(Problem(str(path), "cannot be read as a sheet: it is damaged or none", _REMEDY)) from error
+    except ValueError as error:
+        told_as = told(error) if isinstance(error, UnicodeDecodeError) else str(error)
+        raise BadInput(Problem(str(path), f"cannot be read as a sheet: {told_as}", _REMEDY)) from error
     return {f"{path}, sheet {name}" if len(tables) > 1 else str(path): table for name, table in tables.items()}
+
+
+def _bytes(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size > sizes.MOST_SHEET_BYTES:
+        raise BadInput(Problem(str(path), f"has {size:,} bytes, more than any sheet", "give the sheet of annotations"))
+    return path.read_bytes()
 
 
 def _csv(data: bytes) -> list[list[str]]:
     text = data.decode("utf-8-sig")
     # Spreadsheet programs in countries that write decimals with a comma separate cells by something else.
     separator = max(",;\t", key=text.count)
+    sizes.check_text_table(text, separator)
     rows: list[list[str]] = []
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
             rows.append([cell.strip() for cell in row])
     except csv.Error as error:
-        raise ValueError(f"row {len(rows) + 1}: {error}") from error
+        raise ValueError(f"row {len(rows) + 1}: a quote or a line does not end where it should") from error
     return rows
 
 
 def _workbook(data: bytes) -> dict[str, list[list[str]]]:
     # From the bytes, not by the suffix: an .xls that is an .xlsx inside is common and harmless.
+    sizes.check_workbook(data)
     workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
     worksheets = {}
     for name in workbook.sheet_names:

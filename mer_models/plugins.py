@@ -112,9 +112,9 @@ def locate(error: BaseException, path: str) -> str:
 
 
 def _told(where: str, run: Callable[[], object]) -> None:
-    """Run the user's code; whatever it raises is told in one line."""
+    """Run the user's code; whatever it raises is told in one line, also that it wants to end the whole program."""
     try:
         run()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = error.msg if isinstance(error, SyntaxError) else str(error)
         raise BrokenModelFile(locate(error, where), f"{type(error).__name__}: {text}") from error

@@ -18,9 +18,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from mer_data.problems import shown
+
+Cell = str | tuple[str, ...]  # of a table: a text, or lines of one
 _SECONDS_BETWEEN_LINES = 10.0
 _TELLS = 2  # pieces that are done; one alone says little about the others
 _NEW = 0.3  # the weight of a new estimate of the time left
+_LINES = "\n\t"  # what texts of several lines keep
 _LOG_WIDTH = 160  # of tables in a file, which has no terminal's
 _PIPED_WIDTH = 1000
 
@@ -143,22 +147,26 @@ class Console:
 
     def say(self, text: str) -> None:
         """A remark."""
+        text = shown(text, _LINES)
         self._err.print(text, markup=False, soft_wrap=True)
         self._log.write(f"{_clock()} {text.strip()}\n")
 
     def warn(self, text: str) -> None:
         """A remark that must not be overlooked."""
+        text = shown(text, _LINES)
         self._err.print(text, style="yellow", markup=False, soft_wrap=True)
         self._log.write(f"{_clock()} warning: {text.strip()}\n")
 
     def note(self, text: str, *, dim: bool = False) -> None:
         """A remark below a table, on standard output."""
+        text = shown(text, _LINES)
         self._out.print(text, markup=False, style="dim" if dim else None)
         self._log.write(f"{text}\n")
 
     @contextmanager
     def progress(self, title: str, total: int, unit: str) -> Iterator[Advance]:
         """A progress bar on a terminal, a line every few seconds elsewhere."""
+        title = shown(title)
         if not self._err.is_terminal:
             self.say(f"{title}: 0/{total} {unit}" if total else title)
             yield Advance(title, total, unit, None)
@@ -173,27 +181,43 @@ class Console:
         with Progress(*columns, console=self._err) as bar:
             yield Advance(title, total, unit, (bar, bar.add_task(title, total=total, status="", count=f"0/{total}")))
 
-    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table on standard output; text stands to the left, numbers to the right."""
+    def table(self, title: str, header: Sequence[Cell], rows: Sequence[Sequence[Cell]]) -> None:
+        """A table on standard output; text stands to the left, numbers to the right.
+
+        Where a terminal is too narrow for its numbers, each row is told under its first cell.
+        """
+        heads, told = [_lines(name) for name in header], [[_lines(cell) for cell in row] for row in rows]
         table = Table(
-            title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+            title=rich.markup.escape(shown(title)),
+            title_justify="left",
+            box=rich.box.SIMPLE_HEAD,
+            pad_edge=False,
+            collapse_padding=True,
         )
-        for index, name in enumerate(header):
-            numeric = bool(rows) and all(row[index][:1].isdigit() or row[index] in ("", "-") for row in rows)
-            table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
-        for row in rows:
-            table.add_row(*(rich.markup.escape(cell) for cell in row))
+        for index, name in enumerate(heads):
+            numeric = bool(told) and all(row[index][0][:1].isdigit() or row[index][0] in ("", "-") for row in told)
+            table.add_column(_joined(name), justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+        for row in told:
+            table.add_row(*map(_joined, row))
         narrow = table.__rich_measure__(self._out, self._out.options).minimum > self._out.width
-        self._out.print(_stacked(title, header, rows, self._out.width) if narrow else table)
+        self._out.print(_stacked(shown(title), heads, told, self._out.width) if narrow else table)
         rich.console.Console(file=self._log, width=_LOG_WIDTH, color_system=None).print(table)
 
 
-def _stacked(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Text:
-    """A table for a terminal that is too narrow for it: each row under its first cell, each number with its head."""
+def _lines(cell: Cell) -> list[str]:
+    return [shown(line) for line in ((cell,) if isinstance(cell, str) else cell)]
+
+
+def _joined(lines: Sequence[str]) -> str:
+    return "\n".join(map(rich.markup.escape, lines))
+
+
+def _stacked(title: str, heads: Sequence[Sequence[str]], rows: Sequence[Sequence[Sequence[str]]], width: int) -> Text:
     lines = [title]
-    for row in rows:
-        named = [f"{name} {cell}".replace("\n", " ") for name, cell in zip(header[1:], row[1:], strict=True) if cell]
-        lines += [row[0], "  " + named[0]] if named else [row[0]]
+    for first, *others in rows:
+        cells = zip(heads[1:], others, strict=True)
+        named = [f"{' '.join(head)} {' '.join(cell)}" for head, cell in cells if any(cell)]
+        lines += [" ".join(first), *(f"  {text}" for text in named[:1])]
         for text in named[1:]:
             if len(lines[-1]) + 2 + len(text) <= width:
                 lines[-1] += f"  {text}"

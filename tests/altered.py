@@ -50,5 +50,6 @@ def repaired(path: Path, to: Path, changes: Mapping[str, bytes | None]) -> Path:
 def edited(path: Path, to: Path, name: str, edit: Callable[[Any], Any]) -> Path:
     """A capsule with a JSON document changed, whose checksums are all right."""
     document = json.loads(contents(path)[name])
+    document.pop("seal", None)
     changed = edit(document)
     return repaired(path, to, {name: json.dumps(document if changed is None else changed).encode()})

@@ -249,7 +249,7 @@ class ClipReader:
     def _list_frames(self, folder: Path) -> dict[int, Path]:
         try:
             inside(self.tree, folder.relative_to(self.tree).as_posix())
-            frames = list_frames(folder)
+            frames = list_frames(folder, self.tree)
         except BadInput as error:
             self.report.problems += error.problems
             return {}

@@ -189,7 +189,7 @@ class _Reader:
         try:
             relative = folder.relative_to(self._tree).as_posix()
             inside(self._tree, relative)
-            frames = list_frames(folder)
+            frames = list_frames(folder, self._tree)
             self._check(frames, folder)
             onset, offset = min(frames), max(frames)
             apex = self._find_apex(frames, onset, offset, folder)

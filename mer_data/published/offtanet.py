@@ -194,7 +194,7 @@ class _Reader:
         """Check that the frames are there and inside the root; names differ, so they are found by number."""
         try:
             inside(self._root, folder.relative_to(self._root).as_posix())
-            frames = list_frames(folder)
+            frames = list_frames(folder, self._root)
             for number in numbers:
                 path = pick(frames, number, str(folder))
                 inside(self._root, path.relative_to(self._root).as_posix())

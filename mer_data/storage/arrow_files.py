@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import ipc
 
+from mer_data import seal
 from mer_data.files import read, written_aside
 from mer_data.problems import BadInput, Problem
 
@@ -23,31 +24,51 @@ _SMALL_BYTES = 256 << 10  # mapping a file of this size takes several times as l
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table as an uncompressed Arrow IPC file, aside and renamed."""
-    with (
-        written_aside(path) as aside,
-        pa.OSFile(str(aside), "wb") as file,
-        ipc.new_file(file, table.schema) as writer,
-    ):
+    """Write a small table as an uncompressed Arrow IPC file with the checksum of its bytes, aside and renamed."""
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), seal.KEY: seal.OPEN})
+    sink = pa.BufferOutputStream()
+    with ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
+    with written_aside(path) as aside:
+        aside.write_bytes(seal.sealed(sink.getvalue().to_pybytes()))
 
 
-def read_table(path: Path, remedy: str) -> pa.Table:
+def read_table(path: Path, remedy: str, *, whole: bool = False) -> pa.Table:
     """Memory-map a table, or read it if it is small.
+
+    Parameters
+    ----------
+    path, remedy
+        The file, and how to make it anew.
+    whole
+        Whether to read all of it and compare it with the checksum of :func:`write_table`; an older file has none.
 
     Raises
     ------
     BadInput
-        If the file is missing or damaged; `remedy` tells how to make it anew.
+        If the file is missing or damaged.
     """
 
     def opened() -> pa.Table:
-        if path.stat().st_size < _SMALL_BYTES:
-            return ipc.open_file(pa.py_buffer(path.read_bytes())).read_all()
-        with pa.memory_map(str(path)) as file:
-            return ipc.open_file(file).read_all()
+        if not whole and path.stat().st_size >= _SMALL_BYTES:
+            with pa.memory_map(str(path)) as file:
+                return ipc.open_file(file).read_all()
+        data = path.read_bytes()
+        is_sealed = whole and seal.check(data)
+        table = ipc.open_file(pa.py_buffer(data)).read_all()
+        table.validate(full=True)  # else a damaged offset leads outside the file, and the process dies
+        if whole and not is_sealed and seal.KEY.encode() in (table.schema.metadata or {}):
+            raise seal.BrokenSeal
+        return table
 
     return read(path, opened, remedy)
+
+
+def write_whole(path: Path, rows: Iterable[tuple[str, npt.NDArray[Any]]], meta: Mapping[str, Any]) -> None:
+    """As :func:`write_arrays`, for rows that are few: the file has a checksum over all of its bytes."""
+    ids, arrays = zip(*rows, strict=True)
+    table = pa.Table.from_batches([_batch(list(ids), list(arrays))])
+    write_table(path, table.replace_schema_metadata({_META: json.dumps(meta, ensure_ascii=False)}))
 
 
 def write_arrays(path: Path, rows: Iterable[tuple[str, npt.NDArray[Any]]], meta: Mapping[str, Any]) -> None:
@@ -153,8 +174,10 @@ def _checksum(clip_id: str, array: npt.NDArray[Any]) -> bytes:
     return summed.digest()[:16]
 
 
-def read_arrays(path: Path, remedy: str, *, verify: bool = False) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """Arrays by clip id, and the mapping, that :func:`write_arrays` wrote.
+def read_arrays(
+    path: Path, remedy: str, *, verify: bool = False, whole: bool = False
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Arrays by clip id, and the mapping, that :func:`write_arrays` or :func:`write_whole` wrote.
 
     The arrays are read-only views of the memory-mapped file.
 
@@ -164,13 +187,15 @@ def read_arrays(path: Path, remedy: str, *, verify: bool = False) -> tuple[dict[
         The file, and how to make it anew.
     verify
         Whether to compare every array with its checksum, which reads the whole file.
+    whole
+        Whether to compare all bytes with the checksum of :func:`write_whole`.
 
     Raises
     ------
     BadInput
         If the file is missing or damaged.
     """
-    table = read_table(path, remedy)
+    table = read_table(path, remedy, whole=whole)
 
     def unpack() -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any], list[bytes]]:
         table.validate(full=True)  # else a damaged offset leads outside the file, and the process dies

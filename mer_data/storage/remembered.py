@@ -8,7 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from mer_data.files import write_json
+from mer_data import seal
+from mer_data.files import sealed_bytes, write_sealed
 
 # A file that changed this recently may change again without a new time of change: clocks of file systems are coarse.
 _TOO_YOUNG_NS = 2_000_000_000
@@ -29,8 +30,10 @@ class Remembered:
         self._path, self._root = path, root
         self._known: dict[str, tuple[int, int, str]] = {}
         self._changed = False
-        with suppress(OSError, ValueError, TypeError, AttributeError):
-            self._known = {name: tuple(entry) for name, entry in json.loads(path.read_text(encoding="utf-8")).items()}
+        with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+            known = json.loads(sealed_bytes(path))
+            known.pop(seal.KEY, None)
+            self._known = {name: tuple(entry) for name, entry in known.items()}
 
     def get(self, path: Path, find_out: Callable[[Path], str]) -> str:
         """What `find_out` said of this file, or says now.
@@ -40,7 +43,12 @@ class Remembered:
         OSError
             If the file is not there.
         """
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            if path.is_symlink():  # it leads nowhere, which reading tells
+                return find_out(path)
+            raise
         name = path.relative_to(self._root).as_posix()
         entry = self._known.get(name)
         if entry is not None and entry[:2] == (stat.st_size, stat.st_mtime_ns):
@@ -55,5 +63,5 @@ class Remembered:
         """Keep what was found out; a folder that cannot be written costs time, nothing else."""
         if self._changed:
             with suppress(OSError):
-                write_json(self._path, self._known)
+                write_sealed(self._path, self._known)
             self._changed = False

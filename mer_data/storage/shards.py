@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_data.features.spec import shape_of
-from mer_data.files import read
+from mer_data.files import read, sealed_bytes
 from mer_data.problems import BadInput, Problem
 from mer_data.storage.arrow_files import read_arrays
 
 _KEY_LETTERS = 16
-_RECOMPUTE = "run `mer features` again, or import the dataset again"
+_RECOMPUTE = "import the dataset again"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Feature:
     def __init__(self, folder: Path, fetch: Callable[[str], None] | None = None) -> None:
         self._folder, self._fetch = folder, fetch
         path = folder / "manifest.json"
-        read(path, lambda: self._parse(json.loads(path.read_text(encoding="utf-8"))), _RECOMPUTE)
+        read(path, lambda: self._parse(json.loads(sealed_bytes(path))), _RECOMPUTE)
 
     def _parse(self, manifest: Any) -> None:
         self.definition: dict[str, Any] = manifest["definition"]

@@ -34,9 +34,9 @@ import numpy.typing as npt
 
 from mer_data.editions import Edition
 from mer_data.features.spec import FeatureSpec, shape_of
-from mer_data.files import beside, read, write_json
+from mer_data.files import beside, names_in, read, sealed_bytes, write_sealed
 from mer_data.hashing import digest, digest_bytes
-from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.problems import BadInput, NoAccess, Problem, did_you_mean
 from mer_data.schema import Clip, from_table, to_table
 from mer_data.storage.arrow_files import read_table, write_arrays, write_table
 from mer_data.storage.remembered import Remembered
@@ -105,12 +105,14 @@ class Store:
         ------
         BadInput
             If the store is not a folder, or cannot be reached.
+        OSError
+            If it cannot be listed: that is not an empty store.
         """
         if self._remote:
             return [name for name in self._remote.folders() if self._remote.has(f"{name}/dataset.json")]
         if self.root.exists() and not self.root.is_dir():
             raise BadInput(Problem(str(self.root), "is not a folder, so it cannot be a store", "name another"))
-        return sorted(path.parent.name for path in self.root.glob("[!.]*/dataset.json"))
+        return [name for name in names_in(self.root) if name[0] != "." and _is_there(self.root / name / "dataset.json")]
 
     def dataset(self, name: str) -> Dataset:
         """A dataset's clips.
@@ -127,12 +129,12 @@ class Store:
         self._fetch(f"{name}/dataset.json", f"{name}/clips.arrow")
 
         def parse() -> Dataset:
-            document = json.loads(info.read_text(encoding="utf-8"))
+            document = json.loads(sealed_bytes(info))
             root = document["frame_root"]
             edition = Edition(**document["edition"]) if document.get("edition") else None
             return Dataset(name, document["format"], (), Path(root) if root else None, edition)
 
-        clips = read(table, lambda: from_table(read_table(table, _REBUILD)), _REBUILD)
+        clips = read(table, lambda: from_table(read_table(table, _REBUILD, whole=True)), _REBUILD)
         known: Dataset = read(info, parse, _REBUILD)
         return replace(known, clips=clips)
 
@@ -141,7 +143,8 @@ class Store:
         if self._remote:
             here = f"{dataset}/features"
             return [name for name in self._remote.folders(here) if self._remote.has(f"{here}/{name}/manifest.json")]
-        return sorted(path.parent.name for path in self.root.glob(f"{dataset}/features/*/manifest.json"))
+        folder = self.root / dataset / "features"
+        return [name for name in names_in(folder) if _is_there(folder / name / "manifest.json")]
 
     def feature(self, dataset: str, name: str) -> Feature:
         """Open one feature of a dataset for reading."""
@@ -158,7 +161,8 @@ class Store:
         """File names of the shards that exist, declared or not."""
         if self._remote:
             return {file for file in self._remote.files(f"{dataset}/features/{name}") if file.endswith(".arrow")}
-        return {path.name for path in self.feature_folder(dataset, name).glob("[!.]*.arrow")}
+        there = names_in(self.feature_folder(dataset, name))
+        return {file for file in there if file.endswith(".arrow") and file[0] != "."}
 
     def damaged(self, dataset: str, definition: Mapping[str, Any], shards: Iterable[Shard]) -> dict[str, str]:
         """Compare shards with their checksums; those that did not change since they were last compared are not read.
@@ -179,7 +183,7 @@ class Store:
         verified = Remembered(folder / "verified.json", folder)
         found = {}
         for shard in shards:
-            if (folder / shard.file).exists():
+            if _is_there(folder / shard.file):
                 verdict = verified.get(folder / shard.file, partial(_verdict, shard=shard, shape=shape, dtype=dtype))
                 if verdict != _WHOLE:
                     found[shard.file] = verdict
@@ -235,14 +239,28 @@ class Store:
         try:
             yield DatasetWriter(aside, name)
             for feature in self.features(name):
-                if self.feature(name, feature).source == "computed" and not (aside / "features" / feature).exists():
+                if self._outlives(name, feature) and not (aside / "features" / feature).exists():
                     shutil.copytree(
-                        self.feature_folder(name, feature), aside / "features" / feature, copy_function=_link
+                        self.feature_folder(name, feature),
+                        aside / "features" / feature,
+                        copy_function=_link,
+                        ignore_dangling_symlinks=True,
                     )
             _swap(aside, final, old)
             self._push(name)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+    def _outlives(self, name: str, feature: str) -> bool:
+        """Whether a feature may stay when its dataset is imported again; one that is damaged may not."""
+        try:
+            return self.feature(name, feature).source == "computed"
+        except NoAccess:
+            if self.feature_folder(name, feature).joinpath("manifest.json").is_symlink():
+                return False  # it leads nowhere, and importing again is what the message says
+            raise
+        except BadInput:
+            return False
 
     def _push(self, name: str) -> None:
         """Bring a dataset to object storage. Until its last file is there, the store does not list it."""
@@ -278,7 +296,7 @@ class DatasetWriter:
         root = str(frame_root.resolve()) if frame_root else None
         info: dict[str, Any] = {"name": self._name, "format": format_, "frame_root": root, "notes": list(notes)}
         info["edition"] = asdict(edition) if edition else None
-        write_json(self._folder / "dataset.json", info)
+        write_sealed(self._folder / "dataset.json", info)
 
     def feature(
         self, spec: FeatureSpec, arrays: Mapping[str, npt.NDArray[Any]], clips: Sequence[Clip], origin: str
@@ -300,9 +318,16 @@ class DatasetWriter:
 def _verdict(path: Path, shard: Shard, shape: tuple[int, ...], dtype: str) -> str:
     try:
         read_shard(path, shard, shape, dtype, verify=True)
+    except NoAccess:
+        raise  # nothing is known of what is in it
     except BadInput as error:
         return str(error)
     return _WHOLE
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there, also as a link that leads nowhere: reading tells what is wrong with it."""
+    return path.exists() or path.is_symlink()
 
 
 def _remove_abandoned(folder: Path) -> None:
@@ -359,4 +384,4 @@ def _write_manifest(folder: Path, spec: FeatureSpec, shards: Iterable[Shard], so
         "key": digest([spec.key(), source, [[shard.subject, shard.key] for shard in shards]]),
         "shards": [{"subject": shard.subject, "key": shard.key, "clips": shard.clips} for shard in shards],
     }
-    write_json(folder / "manifest.json", manifest)
+    write_sealed(folder / "manifest.json", manifest)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mer_data.problems import BadInput, Problem
+from mer_data.problems import BadInput, Problem, raise_all
 from orchestrator.cli.printing import form_option, json_option, print_as, print_json
 from orchestrator.console import Console
 
@@ -38,18 +38,57 @@ def capsule(out: str, file: Path, every: int, partial: bool) -> None:
 
 
 @click.command()
-@click.argument("file", metavar="FILE.mer", type=_file)
+@click.argument("place", metavar="STORE|OUT|FILE.mer", type=_file)
+@click.option("--restore", is_flag=True, help="Take back results of OUT that were set aside and are right.")
 @json_option
-def verify(file: Path, as_json: bool) -> int:
-    """Compute every number of a capsule anew.
+def verify(place: Path, restore: bool, as_json: bool) -> int:
+    """Compare everything in a store, an output folder or a capsule with its checksums.
 
-    Checksums, folds, groups and divisions of searches, ids of jobs, the choices of searches, the table. What does not
-    agree is told, with exit status 2.
+    Of a capsule also every number is computed anew: folds, groups and divisions of searches, ids of jobs, the choices
+    of searches, the table. What does not agree is told with what to do, with exit status 2.
     """
+    if restore:
+        _restore(place)
+    return _verify_folder(place, as_json) if place.is_dir() else _verify_capsule(place, as_json)
+
+
+def _restore(out: Path) -> None:
+    from orchestrator.output.folder import Output
+    from orchestrator.output.ledger import Ledger
+
+    if not (out / "plan.json").is_file():
+        raise BadInput(Problem(str(out), "is no output folder", "give the output folder of `mer run`"))
+    console = Console()
+    with Output(out).held(console) as folder:
+        taken = Ledger(folder / "ledger").restore()
+    console.say(f"{out}: {len(taken)} results were right, and were taken back")
+
+
+def _verify_folder(folder: Path, as_json: bool) -> int:
+    from mer_data.storage.integrity import check_store
+    from mer_data.storage.store import Store
+    from orchestrator.output.integrity import check_output
+
+    is_output = (folder / "plan.json").exists() or (folder / "ledger").is_dir()
+    if not is_output and not Store(folder).names():
+        what = "holds neither datasets nor results"
+        raise BadInput(Problem(str(folder), what, "give a store, the output folder of `mer run`, or a capsule"))
+    found = check_output(folder) if is_output else check_store(Store(folder))
+    problems = [asdict(problem) for problem in found.problems]
+    if as_json:
+        document = {"files": found.files, "older": found.older, "problems": problems, "remarks": found.told()}
+        print_json({"place": str(folder), "verified": not problems, **document})
+        return 2 if problems else 0
+    for remark in found.told():
+        Console().say(f"{folder}: {remark}")
+    raise_all(found.problems)
+    click.echo(f"verified: {found.files} files")
+    return 0
+
+
+def _verify_capsule(file: Path, as_json: bool) -> int:
     from orchestrator.report.verification import verify_capsule
 
-    if file.is_dir():
-        raise BadInput(Problem(str(file), "is a folder", f"put it into a capsule: mer capsule {file} FILE.mer"))
     found = verify_capsule(file)
     if as_json:
         problems = [asdict(problem) for problem in found.problems]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mer_data.problems import BadInput
+from mer_data.problems import BadInput, Problem
 from mer_models.plugins import BrokenModelFile
 from orchestrator.cli.capsules import capsule, claim, merge, verify
 from orchestrator.cli.data import data, store_option
@@ -36,7 +36,18 @@ class _Local(click.Path):
 
 
 _QUIET = 0.7  # seconds
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+_AGAIN = "the same command goes on"
+_REMEDIES = {
+    errno.EACCES: f"give access to it; {_AGAIN}",
+    errno.EPERM: f"give access to it; {_AGAIN}",
+    errno.EIO: f"the disk does not answer: look at its cables and its health; {_AGAIN}",
+    errno.ESTALE: f"the file server lost it: mount it again; {_AGAIN}",
+    errno.ENOSPC: f"make room; {_AGAIN}",
+    errno.EDQUOT: f"make room; {_AGAIN}",
+    errno.EISDIR: f"a folder is where a file should be: move it away; {_AGAIN}",
+    errno.ENOTDIR: f"a file is where a folder should be: move it away; {_AGAIN}",
+}
 _set = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Override a key of the file.")
 _out = click.option(
     "--out",
@@ -78,15 +89,26 @@ def _run(arguments: Sequence[str] | None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped; the same command continues from here", err=True)
         sys.exit(130)
-    except (BadInput, BrokenModelFile) as error:
+    except BadInput as error:
         click.echo(str(error), err=True)
         sys.exit(2)
+    except BrokenModelFile as error:
+        click.echo(str(Problem(error.where, error.what)), err=True)
+        sys.exit(2)
     except OSError as error:
-        if error.filename is None and error.errno not in _OF_THE_DISK:
+        if error.errno is None or (error.filename is None and error.errno not in _OF_THE_DISK):
             raise
         # A folder that cannot be written, a full disk: nothing that a traceback would explain better.
-        click.echo(f"{error.filename or 'the system'}: {error.strerror or error}", err=True)
+        click.echo(str(_explained(error)), err=True)
         sys.exit(2)
+
+
+def _explained(error: OSError) -> Problem:
+    """What the system refused, and what to do."""
+    where = str(error.filename or "the system")
+    if error.errno == errno.ENOENT and Path(where).is_symlink():
+        return Problem(where, "is a link that leads nowhere", f"connect its disk, or move it away; {_AGAIN}")
+    return Problem(where, error.strerror or str(error), _REMEDIES.get(error.errno or 0, ""))
 
 
 @mer.command()

@@ -6,13 +6,17 @@ import shlex
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mer_data.imported import ApexRule
+from mer_data.problems import BadInput, Problem, shown
 from orchestrator.cli.printing import form_option, json_option, print_as, print_json
 from orchestrator.console import Console
+
+if TYPE_CHECKING:
+    from mer_data.storage.store import Store
 
 store_option = click.option(
     "--store",
@@ -84,7 +88,7 @@ def import_(
     left_out, others = imported.notes[: imported.left_out], imported.notes[imported.left_out :]
     told = [*left_out, *(others if verbose else summed_up(others)[:_NOTES])]
     for note in told:
-        console.warn(note)
+        console.warn(shown(note))
     if len(imported.notes) > len(told):
         console.warn(f"--verbose lists all {len(imported.notes)} notes; they are kept in {store}/{name}/dataset.json")
     clips = imported.clips
@@ -117,8 +121,8 @@ def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed
 @data.command(name="list")
 @store_option
 @form_option
-def list_(store: str, form: str | None) -> None:
-    """What the store has."""
+def list_(store: str, form: str | None) -> int:
+    """What the store has. A dataset that is damaged is told, and the others are listed."""
     header = ("dataset", "clips", "subjects", "emotions", "features")
 
     def rows(document: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -133,14 +137,18 @@ def list_(store: str, form: str | None) -> None:
             for dataset in document["datasets"]
         ]
 
+    contents, problems = _contents(store)
     print_as(
         form,
-        {"datasets": _contents(store)},
+        {"datasets": contents},
         lambda document: [dict(zip(header, row, strict=True)) for row in rows(document)],
         lambda document, console: console.table(
             f"Datasets in {store}", (*header[:-1], "features (clips)"), rows(document)
         ),
     )
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    return 1 if problems else 0
 
 
 @data.command()
@@ -158,7 +166,6 @@ def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, partial: boo
     from mer_data.doctor import by_kind, examine
     from mer_data.formats import read_format
     from mer_data.imported import PartlyRead
-    from mer_data.problems import BadInput
 
     console = Console(json=as_json)
     asked: dict[str, Any] = {"format": format_, "sources": [str(path) for path in sources]}
@@ -214,23 +221,28 @@ def _hint(clips: int) -> str:
     return f"{clips} clips can be read; --partial takes them, and leaves the others out by name"
 
 
-def _contents(root: str) -> list[dict[str, Any]]:
+def _contents(root: str) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """What can be told of each dataset, and what is wrong with the others."""
     from mer_data.storage.store import Store
 
-    store = Store(root)
-    found = []
+    store, found, problems = Store(root), list[dict[str, Any]](), list[Problem]()
     for name in store.names():
-        dataset = store.dataset(name)
-        clips = dataset.clips
-        features = [store.feature(name, feature) for feature in store.features(name)]
-        found.append(
-            {
-                "name": name,
-                "clips": len(clips),
-                "subjects": len({clip.subject for clip in clips}),
-                "classes": dict(sorted(Counter(clip.emotion for clip in clips).items())),
-                "edition": asdict(dataset.edition) if dataset.edition else None,
-                "features": [{"name": f.name, "shape": list(f.shape), "clips": f.clips} for f in features],
-            }
-        )
-    return found
+        try:
+            found.append(_content(store, name))
+        except BadInput as error:
+            problems += error.problems
+    return found, problems
+
+
+def _content(store: Store, name: str) -> dict[str, Any]:
+    dataset = store.dataset(name)
+    clips = dataset.clips
+    features = [store.feature(name, feature) for feature in store.features(name)]
+    return {
+        "name": name,
+        "clips": len(clips),
+        "subjects": len({clip.subject for clip in clips}),
+        "classes": dict(sorted(Counter(clip.emotion for clip in clips).items())),
+        "edition": asdict(dataset.edition) if dataset.edition else None,
+        "features": [{"name": f.name, "shape": list(f.shape), "clips": f.clips} for f in features],
+    }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mer_data.problems import BadInput, Problem, raise_all
+from mer_data.problems import BadInput, Problem, raise_all, shown
 from orchestrator.cli.printing import form_option, print_as
 from orchestrator.console import Console, duration
 
@@ -39,14 +39,15 @@ def status(out: str, form: str | None) -> int:
 
     def print_status(document: dict[str, Any], _: Console) -> None:
         searched = ("rejected", "avoided") if plan.studies else ()
-        shown = [name for name in document["jobs"] if name not in ("rejected", "avoided") or name in searched]
-        counts = ", ".join(f"{document['jobs'][name]} {name}" for name in shown)
+        names = [name for name in document["jobs"] if name not in ("rejected", "avoided") or name in searched]
+        counts = ", ".join(f"{document['jobs'][name]} {name}" for name in names)
         click.echo(f"{out}: {counts}")
         for job in document["running"]:
             how_far = f"epoch {job['done']} of {job['of']}, " if job["of"] else ""
             click.echo(f"running: {job['model']} on {job['fold']}: {how_far}for {duration(time.time() - job['since'])}")
         for failure in document["failures"]:
-            click.echo(f"failed: {failure['model']} on {failure['fold']}: {failure['reason'].strip()}")
+            told = f"failed: {failure['model']} on {failure['fold']}: {failure['reason'].strip()}"
+            click.echo(shown(told, "\n\t"))
 
     document = leaderboard.status(plan, ledger)
     print_as(form, document, lambda document: [document["jobs"]], print_status)

@@ -8,18 +8,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import APEX_SOURCES
 from mer_data.storage.remote import is_remote
 from mer_models.spec import Space
+from orchestrator.experiment.wording import in_words
+from orchestrator.experiment.yaml_text import YamlPath, parse_yaml, yaml_text
 
 # The first proposals of any sampler are random: they follow from its seed alone.
 STARTUP = 10
-_Path = tuple[str | int, ...]
-_Places = dict[_Path, str]  # where a key stands: file and line, or the --set that gave it
+_Places = dict[YamlPath, str]  # where a key stands: file and line, or the --set that gave it
 
 
 class _Strict(BaseModel):
@@ -235,12 +235,7 @@ def load(experiment: str, changes: Sequence[str] = ()) -> Experiment:
     """
     if experiment in presets() and not Path(experiment).is_file():
         return preset(experiment, changes)
-    try:
-        text = Path(experiment).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        what = "no such experiment file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
-        raise BadInput(Problem(experiment, what, f"presets: {', '.join(presets())}")) from None
-    return _read(text, experiment, changes)
+    return _read(yaml_text(Path(experiment), f"presets: {', '.join(presets())}"), experiment, changes)
 
 
 def _read(text: str, where: str, changes: Sequence[str]) -> Experiment:
@@ -255,35 +250,14 @@ def _read(text: str, where: str, changes: Sequence[str]) -> Experiment:
 
 def _parse(text: str, where: str) -> tuple[dict[str, Any], _Places]:
     """The YAML document, and where each of its keys stands."""
+    tree, found = parse_yaml(text, where)
     places: _Places = {}
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        problems = _find_places(node, (), places, where) if node else []
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        at = f"{where}, line {mark.line + 1}" if mark else where
-        raise BadInput(Problem(at, f"is not YAML: {getattr(error, 'problem', error)}")) from None
-    raise_all(problems)
+    twice = [Problem(f"{where}, line {line}", f"{key!r} is given twice") for key, line in found.twice]
+    raise_all(twice)
     if not isinstance(tree, dict):
         raise BadInput(Problem(where, "is not a mapping of keys to values"))
+    places = {path: f"{where}, line {line}" for path, line in found.lines.items()}
     return tree, places
-
-
-def _find_places(node: yaml.Node, path: _Path, places: _Places, where: str) -> list[Problem]:
-    places[path] = f"{where}, line {node.start_mark.line + 1}"
-    problems = []
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner, here = (*path, str(key.value)), f"{where}, line {key.start_mark.line + 1}"
-            if inner in places:
-                problems.append(Problem(here, f"{key.value!r} is given twice"))
-            problems += _find_places(value, inner, places, where)
-            places[inner] = here
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            problems += _find_places(value, (*path, index), places, where)
-    return problems
 
 
 def _apply(tree: dict[str, Any], places: _Places, change: str) -> None:
@@ -293,10 +267,7 @@ def _apply(tree: dict[str, Any], places: _Places, change: str) -> None:
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise BadInput(Problem(at, "is not of the form key=value"))
-    try:
-        parsed = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise BadInput(Problem(at, "the value is not YAML")) from None
+    parsed, _ = parse_yaml(value, f"{at}, the value")
     for part in parts[:-1]:
         tree = tree.setdefault(part, {})
         if not isinstance(tree, dict):
@@ -308,7 +279,7 @@ def _apply(tree: dict[str, Any], places: _Places, change: str) -> None:
 
 
 def _explain(error: Any, places: _Places) -> Problem:
-    path: _Path = tuple(error["loc"])
+    path: YamlPath = tuple(error["loc"])
     last, key = str(path[-1]), ".".join(map(str, path))
     # A key that is missing, or an element of a list given in short form, has no place of its own.
     at = next(places[path[:length]] for length in range(len(path), -1, -1) if path[:length] in places)
@@ -322,5 +293,4 @@ def _explain(error: Any, places: _Places) -> Problem:
         fields = (Search if path[0] == "search" else Experiment).model_fields
         known = [str(word) for word in get_args(fields[last].annotation)]
         return Problem(at, f"{last}: {error['input']!r} is not known", did_you_mean(error["input"], known))
-    message = error["msg"].removeprefix("Value error, ")
-    return Problem(at, f"{key}: {message[0].lower()}{message[1:]}")
+    return Problem(at, f"{key}: {in_words(error)}")

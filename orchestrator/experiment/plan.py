@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from mer_data.files import read, write_json
+from mer_data.files import read, sealed_bytes, write_sealed
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
 from mer_data.protocols import Fold, splits
@@ -241,7 +241,7 @@ class Plan:
 
     def save(self, path: Path) -> None:
         """Write the plan as one JSON document."""
-        write_json(path, TypeAdapter(Plan).dump_python(self, mode="json"))
+        write_sealed(path, TypeAdapter(Plan).dump_python(self, mode="json"))
 
     @staticmethod
     def load(path: Path) -> Plan:
@@ -254,7 +254,7 @@ class Plan:
         """
 
         def parse() -> Plan:
-            document = json.loads(path.read_bytes())
+            document = json.loads(sealed_bytes(path))
             if isinstance(document, dict) and document.get("version", 1) != PLAN_VERSION:
                 what = "was written by another version of this program"
                 remedy = "run the same experiment again: what it has in common with this version is not trained again"
@@ -270,7 +270,7 @@ def of_older_search(path: Path) -> bool:
     """Whether a plan's file is of a version whose searches were divided otherwise, and has any."""
     try:
         document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
         return False  # whatever it was, it is written anew
     return isinstance(document, dict) and document.get("version", 1) < PLAN_VERSION and bool(document.get("studies"))
 

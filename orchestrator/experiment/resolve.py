@@ -20,6 +20,7 @@ from mer_models.spec import InputSpec, ModelSpec, Recipe, Space, models
 from orchestrator.experiment.cohort import Cohort, make_cohort
 from orchestrator.experiment.config import DatasetChoice, Experiment
 from orchestrator.experiment.user_models import load as load_user_models
+from orchestrator.experiment.wording import in_words
 from orchestrator.precompute import deep_features as _deep_features  # noqa: F401 - registers its features
 
 
@@ -193,7 +194,7 @@ def _choose_recipes(experiment: Experiment, names: Sequence[str]) -> dict[str, R
         try:
             recipes[name] = _changed(spec.recipe, changes)
         except ValidationError as error:
-            problems += [Problem(".".join(["recipes", name, *map(str, e["loc"])]), e["msg"]) for e in error.errors()]
+            problems += [Problem(".".join(["recipes", name, *map(str, e["loc"])]), in_words(e)) for e in error.errors()]
     raise_all(problems)
     return recipes
 
@@ -244,7 +245,7 @@ def _checked_space(where: str, space: Space, recipe: Recipe, problems: list[Prob
             try:
                 taken.append(getattr(_changed(recipe, {key: value}), key))
             except ValidationError as error:
-                problems += [Problem(f"{where}.{key}", f"{value!r}: {e['msg']}") for e in error.errors()]
+                problems += [Problem(f"{where}.{key}", f"{value!r}: {in_words(e)}") for e in error.errors()]
         if not values:
             problems.append(Problem(f"{where}.{key}", "has no values to choose from"))
         elif not problems:

@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mer_data.features import FEATURES
+from mer_data.files import read
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_models.plugins import BrokenModelFile, ModelFile, locate, run_file
 from mer_models.spec import InputSpec, ModelSpec, models
 
 _CLASSES = 3
+_MOST_BYTES = 4 << 20
+_REMEDY = "give a Python file; see docs/add-a-model.md"
 # A file is read once per process: were it edited during a run, the plan would not be of the code that was checked.
 READ: dict[Path, ModelFile] = {}
 
@@ -35,11 +38,7 @@ def load(paths: Iterable[str | Path]) -> tuple[ModelFile, ...]:
 def _load(path: Path) -> ModelFile:
     place = path.resolve()
     if place not in READ:
-        try:
-            file = ModelFile(str(path), path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            what = "no such model file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
-            raise BadInput(Problem(str(path), what, "give a Python file; see docs/add-a-model.md")) from None
+        file = ModelFile(str(path), _source(path))
         before = models()
         use([file])
         mine = [spec for name, spec in models().items() if name not in before]
@@ -48,6 +47,18 @@ def _load(path: Path) -> ModelFile:
         raise_all(problem for spec in mine for problem in _try(spec, file))
         READ[place] = file
     return READ[place]
+
+
+def _source(path: Path) -> str:
+    def source() -> str:
+        if path.stat().st_size > _MOST_BYTES:
+            raise BadInput(Problem(str(path), f"is larger than {_MOST_BYTES:,} bytes", _REMEDY))
+        return path.read_text(encoding="utf-8")
+
+    if not path.exists():
+        raise BadInput(Problem(str(path), "no such model file", _REMEDY))
+    text: str = read(path, source, _REMEDY)
+    return text
 
 
 def _try(spec: ModelSpec, file: ModelFile) -> list[Problem]:
@@ -59,9 +70,10 @@ def _try(spec: ModelSpec, file: ModelFile) -> list[Problem]:
         return problems
     try:
         complexity(spec, _CLASSES)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # code of the user's, which may want to end the whole program
         shapes = " and ".join(str(list(taken.shape)) for taken in spec.inputs)
-        what = f"{spec.name} does not take one clip of shape {shapes}: {type(error).__name__}: {error}"
+        said = " ".join(str(error).split())
+        what = f"{spec.name} does not take one clip of shape {shapes}: {type(error).__name__}: {said}"
         remedy = "it is tried without numbers, on PyTorch's device meta"
         return [Problem(locate(error, file.path), what, remedy)]
     return []

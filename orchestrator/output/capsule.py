@@ -28,7 +28,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter, ValidationError
 
-from mer_data.files import written_aside
+from mer_data.files import told, written_aside
 from mer_data.hashing import digest_bytes
 from mer_data.problems import BadInput, Problem, raise_all
 
@@ -160,8 +160,8 @@ def unpack_capsule(path: Path, to: Path) -> Manifest:
     sealed = _look_at_end(path)
     try:
         packed = zipfile.ZipFile(path)
-    except Exception as error:  # whatever damage makes the parser say
-        raise BadInput(Problem(str(path), f"its list of files is damaged: {error}", _AGAIN)) from None
+    except Exception:  # whatever damage makes the parser say
+        raise BadInput(Problem(str(path), "its list of files is damaged", _AGAIN)) from None
     with packed:
         entries = _look_at_entries(path, packed)
         manifest = _manifest(path, packed, entries)
@@ -224,7 +224,7 @@ def _manifest(path: Path, packed: zipfile.ZipFile, entries: Mapping[str, zipfile
             raise BadInput(Problem(str(path), what, "take a newer version of this program"))
         manifest = TypeAdapter(Manifest).validate_python(document)
     except (ValueError, LookupError, TypeError, RecursionError, ValidationError) as error:
-        raise BadInput(Problem(where, f"cannot be read: {str(error).splitlines()[0]}", _AGAIN)) from None
+        raise BadInput(Problem(where, f"cannot be read: {told(error)}", _AGAIN)) from None
     if manifest.every < 1:
         raise BadInput(Problem(where, f"keeps every {manifest.every}-th epoch", _AGAIN))
     return manifest

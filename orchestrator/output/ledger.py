@@ -6,21 +6,22 @@ there and whole, or not there. One process writes; anyone may read.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.files import read_json, write_json
+from mer_data.files import names_in, read, read_json, write_sealed
 from mer_data.hashing import digest_bytes
-from mer_data.problems import BadInput, Problem
-from mer_data.storage.arrow_files import read_arrays, write_arrays
+from mer_data.problems import BadInput, NoAccess, Problem
+from mer_data.storage.arrow_files import read_arrays, write_whole
 from mer_data.storage.remembered import Remembered
 
 _REMEDY = "delete it and run the same command again"
+_WHOLE = "whole"
 
 
 @dataclass(frozen=True)
@@ -72,38 +73,78 @@ class Ledger:
 
     def ids(self) -> set[str]:
         """The jobs that are done."""
-        try:
-            with os.scandir(self.root) as files:  # a fifth of the time that glob takes
-                names = [file.name for file in files]
-        except FileNotFoundError:
-            return set()
-        return {name.removesuffix(".arrow") for name in names if name.endswith(".arrow") and not name.startswith(".")}
+        return set(_entries(self.root))
 
     def drop_damaged(self) -> list[str]:
-        """Move entries that cannot be read out of the way, into ``damaged``; returns their ids."""
-        damaged = []
+        """Move entries that were read and are wrong out of the way, into ``damaged``; returns their ids.
+
+        Raises
+        ------
+        NoAccess
+            If an entry could not be read; then nothing was moved.
+        """
         read = Remembered(self.root / "verified.json", self.root)  # so that no unchanged entry is read again
-        for job_id in sorted(self.ids()):
+        damaged = [job_id for job_id in sorted(self.ids()) if self._is_damaged(job_id, read)]
+        for job_id in damaged:
             path = self.root / f"{job_id}.arrow"
-            if read.get(path, self._verdict) != "whole":
-                aside = self.root / "damaged" / path.name
-                aside.parent.mkdir(exist_ok=True)
-                path.replace(aside)
-                damaged.append(job_id)
+            path.replace(_free(self.root / "damaged", path.name))
         if self.root.is_dir():
             read.save()
         return damaged
 
+    def _is_damaged(self, job_id: str, read: Remembered) -> bool:
+        path = self.root / f"{job_id}.arrow"
+        # A remark of damage is not believed without another look: who moves a right result away trains it twice.
+        return read.get(path, self._verdict) != _WHOLE and self._verdict(path) != _WHOLE
+
     def _verdict(self, path: Path) -> str:
         try:
             self.read(path.stem)
+        except NoAccess:
+            raise
         except BadInput as error:
             return str(error)
-        return "whole"
+        return _WHOLE
+
+    def set_aside(self) -> dict[str, FoldResult]:
+        """The results in ``damaged`` that are right, by the name of the file there.
+
+        They were moved by an earlier version, which took a disk that did not answer for damage.
+
+        Raises
+        ------
+        NoAccess
+            If one could not be read.
+        """
+        found = {}
+        for name in names_in(self.root / "damaged"):
+            try:
+                found[name] = self._read(self.root / "damaged" / name, name.split(".")[0])
+            except NoAccess:
+                raise
+            except BadInput:
+                continue
+        return found
+
+    def restore(self) -> list[str]:
+        """Take back from ``damaged`` what is right; returns the ids. A job that was run again keeps its new result.
+
+        Raises
+        ------
+        NoAccess
+            As :meth:`set_aside`.
+        """
+        taken = []
+        for name, result in self.set_aside().items():
+            path = self.root / f"{result.job_id}.arrow"
+            if not path.exists():
+                (self.root / "damaged" / name).replace(path)
+                taken.append(result.job_id)
+        return taken
 
     def conflicts(self) -> list[str]:
         """Ids of jobs whose results disagree."""
-        return sorted({path.name.split(".")[0] for path in self.root.glob("conflicts/*.arrow")})
+        return sorted({name.split(".")[0] for name in names_in(self.root / "conflicts") if name.endswith(".arrow")})
 
     def commit(self, result: FoldResult) -> None:
         """Add a result. The first one stays; a second one must say the same.
@@ -142,7 +183,7 @@ class Ledger:
             "device": result.device,
             "environment": dict(result.environment),
         }
-        write_arrays(path, zip(result.clip_ids, by_clip, strict=True), meta)
+        write_whole(path, zip(result.clip_ids, by_clip, strict=True), meta)
 
     def read(self, job_id: str) -> FoldResult:
         """A result.
@@ -152,19 +193,26 @@ class Ledger:
         BadInput
             If the entry is missing, damaged, or is not what was written.
         """
-        path = self.root / f"{job_id}.arrow"
-        by_clip, meta = read_arrays(path, _REMEDY, verify=True)
-        if meta["job"] != job_id:
-            raise BadInput(Problem(str(path), f"is the result of another job, {meta['job']}", _REMEDY))
-        return FoldResult(
-            job_id=job_id,
-            clip_ids=tuple(by_clip),
-            epochs=tuple(meta["epochs"]),
-            logits=np.stack(list(by_clip.values()), axis=1),
-            seconds=meta["seconds"],
-            device=meta["device"],
-            environment=meta["environment"],
-        )
+        return self._read(self.root / f"{job_id}.arrow", job_id)
+
+    def _read(self, path: Path, job_id: str) -> FoldResult:
+        by_clip, meta = read_arrays(path, _REMEDY, verify=True, whole=True)
+
+        def unpack() -> FoldResult:
+            return FoldResult(
+                job_id=meta["job"],
+                clip_ids=tuple(by_clip),
+                epochs=tuple(meta["epochs"]),
+                logits=np.stack(list(by_clip.values()), axis=1),
+                seconds=meta["seconds"],
+                device=meta["device"],
+                environment=meta["environment"],
+            )
+
+        result: FoldResult = read(path, unpack, _REMEDY)
+        if result.job_id != job_id:
+            raise BadInput(Problem(str(path), f"is the result of another job, {result.job_id}", _REMEDY))
+        return result
 
     def _failure(self, job_id: str) -> Path:
         return self.root / "failures" / f"{job_id}.json"
@@ -181,24 +229,46 @@ class Ledger:
 
     def running(self) -> set[str]:
         """The jobs that were begun and have not ended."""
-        return {path.name for path in self.root.glob("running/*")} - self.ids()
+        return set(names_in(self.root / "running")) - self.ids()
 
     def forget_running(self) -> None:
         """Nothing runs: a driver starts, or has ended."""
-        for path in self.root.glob("running/*"):
-            path.unlink()
+        for name in names_in(self.root / "running"):
+            (self.root / "running" / name).unlink()
 
     def record_failure(self, job_id: str, reason: str) -> None:
         """Remember why a job gave no result; a later commit forgets it."""
-        write_json(self._failure(job_id), {"job": job_id, "reason": reason})
+        write_sealed(self._failure(job_id), {"job": job_id, "reason": reason})
         (self.root / "running" / job_id).unlink(missing_ok=True)
 
     def failures(self, job_ids: Iterable[str] | None = None) -> dict[str, str]:
         """Reasons by job id; of some jobs, or of all."""
-        paths = sorted(self.root.glob("failures/*.json")) if job_ids is None else map(self._failure, job_ids)
-        entries = [read_json(path, _REMEDY) for path in paths if path.exists()]
-        return {entry["job"]: entry["reason"] for entry in entries}
+        there = [name for name in names_in(self.root / "failures") if name.endswith(".json") and name[0] != "."]
+        wanted = None if job_ids is None else {self._failure(job_id).name for job_id in job_ids}
+        return dict(self._reason(name) for name in there if wanted is None or name in wanted)
+
+    def _reason(self, name: str) -> tuple[str, str]:
+        path = self.root / "failures" / name
+
+        def parse() -> tuple[str, str]:
+            entry = read_json(path, _REMEDY)
+            return str(entry["job"]), str(entry["reason"])
+
+        found: tuple[str, str] = read(path, parse, _REMEDY)
+        return found
 
     def has(self, job_id: str) -> bool:
         """Whether a job is done."""
         return (self.root / f"{job_id}.arrow").exists()
+
+
+def _entries(folder: Path) -> list[str]:
+    return [name.removesuffix(".arrow") for name in names_in(folder) if name.endswith(".arrow") and name[0] != "."]
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A path in a folder that nothing has yet: what was set aside before stays."""
+    folder.mkdir(exist_ok=True)
+    stem, dot, suffix = name.partition(".")
+    numbered = (f"{stem}.{number}{dot}{suffix}" for number in count(2))
+    return next(path for path in (folder / free for free in chain([name], numbered)) if not path.exists())

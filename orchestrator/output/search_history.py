@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from mer_data.files import read, write_json
+from mer_data.files import read, sealed_bytes, write_sealed
 from orchestrator.experiment.plan import Job, Plan, Study
 from orchestrator.output.ledger import Ledger
 from orchestrator.score.validation import Choice
@@ -76,7 +76,7 @@ class SearchHistory:
 
     def save(self, out: Path, study: Study) -> None:
         """Write it aside and rename it."""
-        write_json(_path(out, study), _adapter().dump_python(self, mode="json"))
+        write_sealed(_path(out, study), _adapter().dump_python(self, mode="json"))
 
     @staticmethod
     def load(out: Path, plan: Plan, study: Study) -> SearchHistory:
@@ -88,10 +88,10 @@ class SearchHistory:
             If the file is damaged.
         """
         path = _path(out, study)
-        if not path.exists():
+        if not (path.exists() or path.is_symlink()):
             group = plan.datasets[study.dataset].groups[study.group]
             return SearchHistory(group, (), ended=False, closed=False, chosen=None, limits=limits(study))
-        history: SearchHistory = read(path, lambda: _adapter().validate_json(path.read_bytes()), _REMEDY)
+        history: SearchHistory = read(path, lambda: _adapter().validate_json(sealed_bytes(path)), _REMEDY)
         # What was chosen by other limits is not what this search chooses.
         same = history.limits == limits(study)
         return history if same else replace(history, ended=False, closed=False, chosen=None)

@@ -5,14 +5,13 @@
     OUT/weights/ststnet/megc2019/seed-0/samm~006.3f0a91c2b7de4a551234.safetensors
 
 A file's name holds what its fold held out and the job's id, so weights of another recipe never take its place. Its
-metadata, one JSON document, say what the weights are.
+metadata, one JSON document, say what the weights are, with a checksum over the whole file.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,9 +21,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from mer_data.files import read, written_aside
+from mer_data import seal
+from mer_data.files import read, refuse_folder, written_aside
 from mer_data.hashing import digest
-from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.problems import BadInput, NoAccess, Problem, did_you_mean
+from mer_data.storage.remembered import Remembered
 from mer_data.storage.store import Store
 from mer_models.spec import InputSpec, Recipe, models
 from orchestrator.console import Console
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _META = "mer"
+_MADE_AGAIN = "delete it and run the same command again"
 _OURS = "give what `mer run` or `mer weights import` wrote"
 
 
@@ -123,8 +125,37 @@ def weights_file(folder: Path, job: Job) -> Path:
 
 
 def without_weights(plan: Plan, out: Path) -> set[str]:
-    """The jobs whose weights a plan asks for and that have none yet; models without a network have none to save."""
-    return {job.id for job in _with_weights(plan, out) if not weights_file(out / "weights", job).exists()}
+    """The jobs whose weights a plan asks for and that have none yet, or damaged ones.
+
+    Models without a network have none to save.
+
+    Raises
+    ------
+    NoAccess
+        If a file could not be read.
+    """
+    folder = out / "weights"
+    read_before = Remembered(folder / "verified.json", folder)  # so that no unchanged file is read again
+    missing = {job.id for job in _with_weights(plan, out) if not _is_saved(weights_file(folder, job), job, read_before)}
+    read_before.save()
+    return missing
+
+
+def _is_saved(path: Path, job: Job, read_before: Remembered) -> bool:
+    def verdict(path: Path) -> str:
+        try:
+            trained_on = read_card(path, _MADE_AGAIN).trained_on
+        except NoAccess:
+            raise
+        except BadInput as error:
+            return str(error)
+        return trained_on.job if trained_on is not None else ""
+
+    refuse_folder(path)
+    try:
+        return read_before.get(path, verdict) == job.id
+    except FileNotFoundError:
+        return False
 
 
 def _with_weights(plan: Plan, out: Path) -> list[Job]:
@@ -160,45 +191,48 @@ def write_weights(path: Path, state: Mapping[str, npt.NDArray[Any]], card: Card)
 
     # One document under one key: safetensors does not keep the order of several. It takes an array's memory as it lies,
     # so a transposed one would come back as another.
-    text = json.dumps(asdict(card), ensure_ascii=False)
+    text = json.dumps({seal.KEY: seal.OPEN, **asdict(card)}, ensure_ascii=False)
     in_order = {key: np.asarray(array, order="C") for key, array in state.items()}
     with written_aside(path) as aside:
-        aside.write_bytes(save(in_order, metadata={_META: text}))
+        aside.write_bytes(seal.sealed(save(in_order, metadata={_META: text})))
 
 
-def read_card(path: Path) -> Card:
-    """What a file of weights that :func:`write_weights` wrote says of itself.
+def read_card(path: Path, remedy: str = _OURS) -> Card:
+    """What a file of weights that :func:`write_weights` wrote says of itself; `remedy` is what to do if it is damaged.
 
     Raises
     ------
     BadInput
         If the file is missing or damaged, or was written by somebody else.
+    NoAccess
+        If it cannot be read.
     """
-    with _opened(path) as file:
-        metadata = file.metadata() or {}
-    if _META not in metadata:
-        raise BadInput(Problem(str(path), "does not say whose weights it holds", _OURS))
-    card: Card = read(path, lambda: TypeAdapter(Card).validate_json(metadata[_META]), _OURS)
+    card: Card = read(path, lambda: _parse(path, path.read_bytes())[0], remedy)
     return card
 
 
 def read_state(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The weights in a file that :func:`write_weights` wrote; raises as :func:`read_card`."""
-    with _opened(path) as file:
-        return {key: np.array(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118 - it is no mapping
+    state: dict[str, npt.NDArray[Any]] = read(path, lambda: _parse(path, path.read_bytes())[1](), _OURS)
+    return state
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    from safetensors import SafetensorError, safe_open
+def _parse(path: Path, data: bytes) -> tuple[Card, Callable[[], dict[str, npt.NDArray[Any]]]]:
+    """The card of a file's bytes, and what unpacks the weights."""
+    from safetensors.numpy import load
 
-    try:
-        with safe_open(path, framework="numpy") as file:
-            yield file
-    except FileNotFoundError:
-        raise BadInput(Problem(str(path), "no such file", _OURS)) from None
-    except (OSError, SafetensorError) as error:
-        raise BadInput(Problem(str(path), f"is not a file of weights: {error}", _OURS)) from error
+    is_sealed = seal.check(data)
+    size = int.from_bytes(data[:8], "little")
+    if not 0 < size <= len(data) - 8:
+        raise BadInput(Problem(str(path), "is not a file of weights, or is cut off", _OURS))
+    metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+    if _META not in metadata:
+        raise BadInput(Problem(str(path), "does not say whose weights it holds", _OURS))
+    document = json.loads(metadata[_META])
+    if document.pop(seal.KEY, None) is not None and not is_sealed:
+        raise seal.BrokenSeal
+    card: Card = TypeAdapter(Card).validate_python(document)
+    return card, lambda: {name: np.array(array) for name, array in load(data).items()}  # which may be written
 
 
 def import_weights(model: str, path: Path, to: Path) -> nn.Module:

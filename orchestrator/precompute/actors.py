@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mer_data.features import FEATURES
 from mer_data.features.spec import ClipFrames
-from mer_data.frames import crop, decode
+from mer_data.frames import crop, decode, frame_bytes
 from mer_data.problems import BadInput, Problem, raise_all
 from mer_data.schema import Clip
 from mer_data.storage.arrow_files import ArrayWriter
@@ -78,7 +78,7 @@ class _Reader:
         if number not in self._images:
             path = self._work.paths[number]
             try:
-                data = path.read_bytes()
+                data = frame_bytes(path)
             except OSError as error:
                 raise BadInput(Problem(str(path), f"cannot be read: {error.strerror}", "give access to it")) from error
             self._images[number] = crop(decode(data, str(path)), self._work.clip.face, str(path))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mer_data.features import FEATURES
 from mer_data.features.spec import FeatureSpec
-from mer_data.frames import inside, list_frames, pick
+from mer_data.frames import frame_bytes, inside, list_frames, pick
 from mer_data.hashing import digest, digest_bytes
-from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
+from mer_data.problems import BadInput, NoAccess, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
 from mer_data.storage.arrow_files import write_arrays
 from mer_data.storage.remembered import Remembered
@@ -130,18 +130,34 @@ def _holds(store: Store, dataset: Dataset, name: str) -> bool:
     """
     if name not in store.features(dataset.name):
         return False
-    feature = store.feature(dataset.name, name)
-    if feature.source == "computed" and dataset.frame_root is not None and dataset.frame_root.is_dir():
+    at_hand = name in FEATURES and dataset.frame_root is not None and dataset.frame_root.is_dir()
+    try:
+        feature = store.feature(dataset.name, name)
+    except NoAccess:
+        raise
+    except BadInput:
+        if at_hand:
+            return False  # it is written anew
+        raise
+    if feature.source == "computed" and at_hand:
         return False  # its frames are at hand: the shards' keys will tell
     damaged = store.damaged(dataset.name, feature.definition, feature.shards)
     raise_all(Problem(f"dataset {dataset.name}", text) for text in damaged.values())
+    gone = [shard.file for shard in feature.shards if shard.file not in store.shards(dataset.name, name)]
+    folder = store.feature_folder(dataset.name, name)
+    raise_all(Problem(str(folder / file), "no such file", "import the dataset again") for file in gone)
     return set(feature.clip_ids) == {clip.id for clip in dataset.clips}
 
 
 def _current(store: Store, dataset: str, feature: str) -> set[tuple[str, str]]:
     if feature not in store.features(dataset):
         return set()
-    return {(shard.subject, shard.key) for shard in store.feature(dataset, feature).shards}
+    try:
+        return {(shard.subject, shard.key) for shard in store.feature(dataset, feature).shards}
+    except NoAccess:
+        raise
+    except BadInput:
+        return set()  # damaged: it is written anew
 
 
 @dataclass
@@ -210,7 +226,7 @@ class ShardFinder:
                 raise BadInput(Problem("", "the clip has no frames", "import the dataset again"))
             folder = inside(root, clip.frames)
             if clip.frames not in self.folders:
-                self.folders[clip.frames] = list_frames(folder)
+                self.folders[clip.frames] = list_frames(folder, root)
             have = self.folders[clip.frames]
         except BadInput as error:
             raise BadInput([of_clip(clip, problem) for problem in error.problems]) from error
@@ -231,7 +247,7 @@ class ShardFinder:
 
 
 def _digest_file(path: Path) -> str:
-    return digest_bytes(path.read_bytes())
+    return digest_bytes(frame_bytes(path))
 
 
 def _what_else(spec: FeatureSpec, clip: Clip) -> list[object]:

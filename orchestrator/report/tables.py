@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.console import Console
+from orchestrator.console import Cell, Console
 from orchestrator.report.score_rows import FEW_SEEDS, HEADLINES
 
 FEW_SUBJECTS = 10
@@ -74,8 +74,8 @@ def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
     whole = "" if all(row["complete"] for row in rows) else "NOT COMPLETE, "
     if first["missing_clips"]:
         whole += f"{first['missing_clips']} CLIPS MISSING, "
-    each = f"oracle:\n{_ONE_HELD_OUT[first['protocol']]}"
-    header = ("model", "UF1", "95 % of\nUF1", "UAR", "accuracy", each, "oracle:\nepoch")
+    each = ("oracle:", _ONE_HELD_OUT[first["protocol"]])
+    header = ("model", "UF1", ("95 % of", "UF1"), "UAR", "accuracy", each, ("oracle:", "epoch"))
     console.table(f"{dataset}: {whole}{how}{seeds}", header, cells)
     if len(tied) > 1:
         console.note(f"= not separable from the best, {tied[0]['model']}: other subjects may turn it round")
@@ -92,7 +92,7 @@ def _print_searches(rows: Sequence[Row], console: Console) -> None:
     ]
     if not tried:
         return
-    header = ("search", "nested", "95 % of\nnested", "BBC", "95 % of\nBBC", "naive", "95 % of\nnaive")
+    header = ("search", "nested", ("95 % of", "nested"), "BBC", ("95 % of", "BBC"), "naive", ("95 % of", "naive"))
     cells = []
     for row in tried:
         estimates = (row, row["search"]["bbc"], row["search"]["naive"])
@@ -120,7 +120,7 @@ def print_scores(document: Mapping[str, Any], console: Console) -> None:
     """The tables of ``mer score``, one per dataset: every row, over all clips and per source dataset."""
     oracle = ", an ORACLE: it looks at the test subjects" if document["oracle"] else ""
     lack = "" if document["complete"] else "; NOT COMPLETE, folds are missing"
-    header = ("model", "scope", "clips", "folds", "UF1", "95 % of\nUF1", "UAR", "accuracy")
+    header = ("model", "scope", "clips", "folds", "UF1", ("95 % of", "UF1"), "UAR", "accuracy")
     for dataset, rows in _by_dataset(_best_first(document["rows"])).items():
         cells = [(row["model"], row["scope"], str(row["clips"]), str(row["folds"]), *_scores(row)) for row in rows]
         console.table(f"{dataset}, rule {document['rule']}{oracle}{lack}", header, cells)
@@ -132,7 +132,7 @@ def print_scores(document: Mapping[str, Any], console: Console) -> None:
 def print_comparison(document: Mapping[str, Any], console: Console) -> None:
     """The tables of ``mer compare``, one per dataset, and each comparison in words."""
     metric = document["metric"].upper()
-    header = ("model", metric, "difference", "95 % of the\ndifference", "p")
+    header = ("model", metric, "difference", ("95 % of the", "difference"), "p")
     for dataset, rows in _by_dataset(document["comparisons"]).items():
         cells = []
         for row in rows:
@@ -184,12 +184,12 @@ def _interval(estimate: Row | None) -> tuple[str, str]:
     return f"{estimate['uf1']:.4f}", "-" if ends is None else f"{ends[0]:.2f}-{ends[1]:.2f}"
 
 
-def _scores(row: Row) -> tuple[str, str, str, str]:
-    """UF1, its interval, UAR and accuracy, as every table writes them."""
+def _scores(row: Row) -> tuple[Cell, ...]:
+    """UF1 with the spread of the seeds, its interval, UAR and accuracy, as every table writes them."""
     uf1, between = _interval(row)
+    spread: tuple[str, ...] = ()
     if row["uf1_seed_sd"] is not None:
-        uf1 += f"\n±{row['uf1_seed_sd']:.3f}"
+        spread = (f"±{row['uf1_seed_sd']:.3f}",)
     elif row["uf1_seed_range"] is not None:
-        low, high = row["uf1_seed_range"]
-        uf1 += f"\n({low:.3f}-{high:.3f})"
-    return uf1, between, f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"
+        spread = ("({:.3f}-{:.3f})".format(*row["uf1_seed_range"]),)
+    return (uf1, *spread), between, f"{row['uar']:.4f}", f"{row['accuracy']:.4f}"

@@ -13,8 +13,8 @@ import rich.console
 from orchestrator.cli import commands as cli
 from orchestrator.console import Advance, Console
 
-HEADER = ("model", "UF1", "95 % of\nUF1", "UAR", "accuracy", "oracle:\nsubject")
-ROWS = [("micro_attention_caffe [1] 66/68", "0.6772\n(0.672-0.683)", "0.59-0.74", "0.6653", "0.7222", "0.8014")]
+HEADER = ("model", "UF1", ("95 % of", "UF1"), "UAR", "accuracy", ("oracle:", "subject"))
+ROWS = [("micro_attention_caffe [1] 66/68", ("0.6772", "(0.672-0.683)"), "0.59-0.74", "0.6653", "0.7222", "0.8014")]
 
 
 def shown(width: int | None) -> str:

@@ -69,7 +69,7 @@ def test_set_overrides_deep_keys_and_adds_new_ones(tmp_path: Path) -> None:
         (GOOD + "protocol: losso\n", ["line 7", "'losso' is not known", "loso"]),
         (GOOD + "seeds: [0, -1]\n", ["line 7", "seeds"]),
         (GOOD + "seeds: [0, 0]\n", ["line 7", "seeds: something is given twice"]),
-        (GOOD.replace("[ststnet, majority]", "[1]"), ["line 3", "models.0: input should be a valid string"]),
+        (GOOD.replace("[ststnet, majority]", "[1]"), ["line 3", "models.0: must be a text"]),
         (GOOD.replace("[blobs]", "[{name: a, classes: 3}]"), ["line 2", "datasets.0.classes"]),
         ("name: 2024-13-45\n", ["is not YAML"]),
         ("seeds: &a [*a]\n", ["is not YAML"]),
