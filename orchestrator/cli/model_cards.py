@@ -9,6 +9,7 @@ from mer_data.problems import Problem, did_you_mean, raise_all
 from mer_models.complexity import complexity, counted_flops, latency_ms, peak_bytes
 from mer_models.spec import ModelSpec, models
 from orchestrator.console import Console
+from orchestrator.precompute.feature_notes import note_of_feature
 
 _CLASSES = 3  # as in the published tables
 
@@ -33,11 +34,16 @@ def models_document(names: Sequence[str] = ()) -> dict[str, Any]:
                 "paper": spec.paper,
                 "recipe": vars(spec.recipe),
                 "published": [vars(published) for published in spec.published],
-                "deviations": list(spec.deviations),
+                "deviations": [*spec.deviations, *_notes_of_features(spec)],
             }
             for spec in _chosen(names)
         ]
     }
+
+
+def _notes_of_features(spec: ModelSpec) -> list[str]:
+    """What is peculiar to the features that a model eats."""
+    return [note for taken in spec.inputs if (note := note_of_feature(taken.feature)) is not None]
 
 
 def _chosen(names: Sequence[str]) -> list[ModelSpec]:
