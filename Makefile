@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-all test-cluster lint format bench clean
+.PHONY: demo test test-all test-cluster lint site format bench clean
 
 demo: $(READY)    ## the whole job on synthetic faces: features, every subject held out, a leaderboard
 	$(BIN)/mer demo
@@ -18,10 +18,14 @@ test-cluster: $(READY)    ## several hosts made of namespaces, with ssh, Slurm a
 	sh tests/cluster/install.sh $(BIN)/python
 	$(BIN)/pytest -m cluster
 
-lint: $(READY)    ## ruff and mypy
+lint: $(READY)    ## ruff, mypy, and every link of the site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zensical build --config-file mkdocs.yml --clean --strict
+
+site: $(READY)    ## docs/ as a site, in site/
+	$(BIN)/zensical build --config-file mkdocs.yml --clean
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -12,7 +12,10 @@ _OFFTANET = (
     "sqrt(ux² + uy² + (vx + uy)²/2): uy² stands where the tensor has vy², so a rotation of the head counts and a "
     "vertical stretch does not. {name}_standard-sobel has the textbook's."
 )
-_MEB = "flow_meb_64: the strain is that of MEB's released code, without the cross term."
+_MEB = (
+    "flow_meb_64: the strain is that of MEB's released code, sqrt(uy² + vx² + (ux² + vy²)/2): the axes are exchanged "
+    "and the mixed term is split, so a rotation of the head counts."
+)
 _AMAN = (
     f"aman_maps: the authors' ResNet-18, trained on FER+, is in their repository since 2024-11-22 (folder assets, "
     f"{AMAN_FILE}). Name that file in {AMAN_VARIABLE}; without it the maps come from random weights."

@@ -30,7 +30,7 @@ ON_CARDS = [
     ("dual_atme", "--apex spotted"),
     ("off_tanet", "uy² stands where the tensor has vy²"),
     ("macnn", "uy² stands where the tensor has vy²"),
-    ("sssnet", "without the cross term"),
+    ("sssnet", "the axes are exchanged"),
 ]
 
 
