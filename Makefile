@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-all test-cluster lint format bench clean
+.PHONY: demo test test-all test-cluster lint site format bench clean
 
 demo: $(READY)    ## the whole job on synthetic faces: features, every subject held out, a leaderboard
 	$(BIN)/mer demo
@@ -18,10 +18,14 @@ test-cluster: $(READY)    ## several hosts made of namespaces, with ssh, Slurm a
 	sh tests/cluster/install.sh $(BIN)/python
 	$(BIN)/pytest -m cluster
 
-lint: $(READY)    ## ruff and mypy
+lint: $(READY)    ## ruff, mypy, and every link of the site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zensical build --config-file mkdocs.yml --clean --strict
+
+site: $(READY)    ## docs/ as a site, in site/
+	$(BIN)/zensical build --config-file mkdocs.yml --clean
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -30,11 +34,21 @@ format: $(READY)
 bench: $(READY)    ## speed, as ratios measured in the same run
 	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
-# torch is in the constraints like all else: plain pip takes its CPU build where there is no GPU build to be had.
+# PyTorch comes as several builds. uv, where it is installed, takes the one that fits: that for processors where no GPU
+# answers. pip takes what its package index has: on macOS that is right; on Linux it brings the libraries of a GPU too,
+# unless TORCH_INDEX names the place of the builds for processors (docs/first-run.md).
+UV := $(shell command -v uv 2>/dev/null)
+ifeq ($(UV),)
+INSTALL = $(BIN)/python -m pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+else
+INSTALL = $(UV) pip install --python $(BIN)/python --torch-backend=auto
+endif
+
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@echo "Fetching about 0.8 GB, once, which takes 2.6 GB on the disk (a PyTorch for GPUs: 3 GB more)."
+	$(INSTALL) --constraint constraints.txt --editable ".[dev]"
 	touch $(READY)
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv site .cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,10 +1,13 @@
-"""Unions of datasets: by a published clip list, or of all their clips; never with the same people twice."""
+"""Unions of datasets: by a published clip list, or of all their clips; never with the same people twice.
+
+Where nobody knows whether two datasets show the same people, that is said.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -19,6 +22,11 @@ LISTS = ("casmes", "megc2019")
 SAME_PEOPLE = (
     frozenset({"smic", "smic_vis", "smic_nir", "smic_e", "smic_e_vis", "smic_e_nir"}),
     frozenset({"samm", "samm_lv"}),
+)
+# Datasets of one laboratory. Whether somebody takes part in two of them was published nowhere, and nobody checked it.
+SAME_LABORATORY = (
+    frozenset({"casme", "casme2", "casme_sq", "casme3a", "casme3c"}),
+    frozenset({"smic", "smic_vis", "smic_nir", "smic_e", "smic_e_vis", "smic_e_nir", "4dme"}),
 )
 
 
@@ -124,3 +132,20 @@ def refuse_same_people(clips: Sequence[Clip], where: str) -> None:
         if len(datasets & group) > 1:
             names = " and ".join(sorted(datasets & group))
             raise BadInput(Problem(where, f"{names} show the same people", "take one of them"))
+
+
+def perhaps_same_people(clip_ids: Iterable[str]) -> list[str]:
+    """Of clips that are scored together: datasets that may show the same people, in words; empty if there are none.
+
+    Parameters
+    ----------
+    clip_ids
+        ``dataset/subject/clip`` each.
+    """
+    datasets = {clip_id.split("/")[0] for clip_id in clip_ids}
+    return [
+        f"{' and '.join(sorted(datasets & group))} come from one laboratory and may show the same people, which nobody "
+        "has checked: a person could be in training and in test"
+        for group in SAME_LABORATORY
+        if len(datasets & group) > 1
+    ]

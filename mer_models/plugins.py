@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.abc import ExecutionLoader
 from importlib.machinery import ModuleSpec
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec
 
 GROUP = "mer.models"
@@ -90,6 +90,11 @@ def run_file(file: ModelFile) -> None:
         raise
 
 
+def packages() -> list[EntryPoint]:
+    """What the installed packages name as entry points of the group ``mer.models``, by name."""
+    return sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+
+
 def run_packages() -> None:
     """Import what the installed packages name as entry points of the group ``mer.models``; importing registers.
 
@@ -98,7 +103,7 @@ def run_packages() -> None:
     BrokenModelFile
         With the entry point and its package, if the import fails.
     """
-    for one in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    for one in packages():
         package = f" of {one.dist.name}" if one.dist else ""
         _told(f"entry point {one.name} = {one.value}{package}", one.load)
 

@@ -289,7 +289,7 @@ class ModelSpec:
     instead
         Other inputs of the same shapes, tried in this order where a dataset cannot provide `inputs`.
     space
-        What a hyper-parameter search varies, if not the usual; see :meth:`search_space`.
+        What a hyper-parameter search varies, if not the usual; see ``search_space``.
     """
 
     name: str

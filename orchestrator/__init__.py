@@ -12,7 +12,7 @@ The map of the house, in the order in which an experiment passes through it; eac
 ``report``      the ledger joined with labels: leaderboard, tables, MLflow, capsules verified
 ``whole_run``, ``cli`` the whole job, and the `mer` command
 
-From Python: :func:`load_experiment`, :func:`run`, :func:`open`.
+From Python: ``load_experiment``, ``run``, ``open``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def run(
     Parameters
     ----------
     experiment
-        What :func:`load_experiment` gave, or what it takes.
+        What ``load_experiment`` gave, or what it takes.
     out
         The output folder; ``runs/NAME`` if None.
     cpus
@@ -79,7 +79,7 @@ def run(
 
 
 def open(out: str | Path, *, partial: bool = False) -> OpenedResults:  # noqa: A001 - `mer.open(OUT)` reads as it should
-    """Open the results of an output folder; see :class:`orchestrator.report.opened.OpenedResults`."""
+    """Open the results of an output folder; see ``OpenedResults``."""
     from orchestrator.report.opened import OpenedResults
 
     return OpenedResults(out, partial=partial)

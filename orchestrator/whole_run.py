@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mer_data import synthetic
+from mer_data.composites import perhaps_same_people
 from mer_data.features import FEATURES
 from mer_data.files import written_aside
 from mer_data.formats import import_dataset
@@ -19,13 +20,14 @@ from orchestrator.console import Console, duration
 from orchestrator.experiment.config import Experiment, Search, preset
 from orchestrator.experiment.plan import Plan, PlannedDataset, of_older_search
 from orchestrator.experiment.planner import make_plan
-from orchestrator.experiment.resolve import Resolved, by_member, choose_datasets, resolve
+from orchestrator.experiment.resolve import Resolved, ResolvedDataset, by_member, choose_datasets, resolve
 from orchestrator.experiment.search_splits import pool
 from orchestrator.machines.ray_cluster import Cluster
 from orchestrator.machines.resources import Resources
 from orchestrator.output.folder import Output, default_output
 from orchestrator.output.ledger import Ledger
 from orchestrator.output.weights import tell_weights, without_weights
+from orchestrator.precompute.feature_notes import warning_on_dataset
 from orchestrator.precompute.missing import precompute
 from orchestrator.report import leaderboard, result_files
 from orchestrator.report.predictions import CellPredictions, score_cells
@@ -127,6 +129,8 @@ def _resolved(experiment: Experiment, console: Console) -> Resolved:
         _add_synthetic(store, store.root / "CASME2-synthetic", console)
     resolved = resolve(experiment, store)
     for name, dataset in resolved.datasets.items():
+        for about in (*perhaps_same_people(dataset.cohort.clip_ids), *_of_features(store, dataset)):
+            console.warn(f"{name}: {about}")
         for model, inputs in dataset.inputs.items():
             if inputs != models()[model].inputs:
                 eats = ", ".join(taken.feature for taken in inputs)
@@ -136,6 +140,16 @@ def _resolved(experiment: Experiment, console: Console) -> Resolved:
             without = ", ".join(left_out)
             console.warn(f"{name}: without {without}; it has neither their features nor frames to compute them from")
     return resolved
+
+
+def _of_features(store: Store, dataset: ResolvedDataset) -> list[str]:
+    """What the features of a dataset will lack, with the models that eat them."""
+    warnings = []
+    for feature in dataset.features:
+        found = [warning_on_dataset(store, store.dataset(member), feature) for member in dataset.cohort.members]
+        eaters = ", ".join(m for m, inputs in dataset.inputs.items() if feature in {taken.feature for taken in inputs})
+        warnings += [f"{told} (eaten by {eaters})" for told in dict.fromkeys(found) if told]
+    return warnings
 
 
 def _write_splits(plan: Plan, out: Path) -> None:

@@ -113,7 +113,7 @@ register(
         deviations=(
             "The features come from a ResNet-18 in evaluation mode; the original forgets to switch, so its batch "
             "normalisation takes the statistics of each frame's stack of factors.",
-            "The original's ResNet-18 was trained on FER+, and its weights are not distributed.",
+            "The original's frames are magnified by a trained network (MagNet), ours by a linear Eulerian magnifier.",
             "The original stops a fold as soon as its test accuracy is 100 % and keeps the epoch of the best test "
             "accuracy; ours trains all epochs.",
             "The original tests a whole subject at once and reports accuracy and F1 with five classes (three for "

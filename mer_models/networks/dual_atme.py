@@ -126,6 +126,11 @@ register(
             "As released, one attention module serves both towers; the paper's figure has it on the face's tower only.",
             "The original's lists exchange the labels of two SAMM clips, 006_5_9 and 006_5_11; here labels are those "
             "of the official list.",
+            "The original reduces finished pictures of the flow to 28 × 28 by a bilinear filter; ours is computed at "
+            "the crop's own size and reduced by an area filter, before it becomes a picture.",
+            "The original's lists name an apex for each clip of SMIC, whose sheets have none; here it is the middle "
+            "frame, or the one of most motion (`mer data import smic SOURCE --apex spotted`).",
+            "The original sets its seed once, before the first fold; here each fold has draws of its own.",
             "No published score stands here, because the paper's figures were not at hand when this was written.",
         ),
         reference=renamed(

@@ -113,6 +113,8 @@ def _register(name: str, attention: Attention, published: tuple[Published, ...],
             published=published,
             deviations=(
                 "Tested after epochs 20, 40, ..., 200, 201; the original after 1, 21, ..., 201.",
+                "The original is scored on each held-out subject by itself, over the classes that occur there, and its "
+                "epoch is the best one of the mean of these scores over the test subjects; here folds are pooled.",
                 *deviations,
             ),
             dead=("stage3.conv2.",) if attention == "sa" else (),

@@ -146,6 +146,12 @@ class RCNF(WideRCN):
 _FLOW = "The coding of the flow as a colour picture is not released; ours is that of `flow_picture_60`."
 _GATE = "Attention of a class with the same value everywhere is zero; in the original it is 0 / 0."
 _NAMES = "The original cannot be built as shipped, because it calls another class's constructor; ours is the repair."
+_SIZES = (
+    "Settings are the defaults of the authors' script: 64 maps, pooled to 7 × 7, 100 epochs. The example in their "
+    "README has 32 maps, pooled to 5 × 5 (15,331 parameters), and 20 epochs; MEB trains 500 epochs with 64 maps, "
+    "pooled to 5 × 5."
+)
+_REPRINTED = "The published figure is one that HTNet's table reprints; with which settings it was obtained is not said."
 _SOURCE = "Network and recipe are those of the authors' repository; MEB's copies differ in names and settings."
 
 
@@ -180,7 +186,7 @@ _register(
     "a",
     RCNA,
     published=(Published("megc2019", 0.7432, 0.7190, "last", "row RCN of HTNet's table"),),
-    deviations=(_GATE,),
+    deviations=(_GATE, _SIZES, _REPRINTED),
 )
 _register("s", RCNS, dead=("dbl.0.conv3.",))
 _register("w", RCNW)

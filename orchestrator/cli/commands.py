@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,9 @@ _cpus = click.option(
 @click.version_option(package_name="mer-orchestrator")
 def mer() -> None:
     """Micro-expression recognition experiments: features once, every subject held out, a table you can publish."""
+    if find_spec("fcntl") is None:
+        remedy = "on Windows, install it within WSL 2: see docs/first-run.md"
+        raise BadInput(Problem("mer", "runs on Linux, macOS and WSL 2, not on this system", remedy))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -178,10 +182,9 @@ def features(
 def list_models(names: tuple[str, ...], model_files: tuple[str, ...], form: str | None) -> None:
     """Models, inputs, published scores; the whole card of a MODEL."""
     from orchestrator.cli import model_cards
-    from orchestrator.experiment import user_models
 
-    user_models.load(model_files)
-    document = model_cards.models_document(names)
+    _load_models(model_files)
+    document = model_cards.models_document(names, own=bool(model_files))
     table = model_cards.print_cards if names else model_cards.print_models
     print_as(form, document, model_cards.models_lines, table)
 
@@ -195,12 +198,27 @@ def complexity(names: tuple[str, ...], model_files: tuple[str, ...], form: str |
 
     Parameters, FLOPs and memory traffic by the rules of published tables (torchstat); latency measured here.
     """
-    from orchestrator.cli import model_cards
-    from orchestrator.experiment import user_models
+    from orchestrator.cli import model_cards, model_facts
 
-    user_models.load(model_files)
-    document = model_cards.complexity_document(names)
+    _load_models(model_files)
+    document = model_facts.complexity_document(names)
     print_as(form, document, model_cards.complexity_lines, model_cards.print_complexity)
+
+
+@mer.command()
+@models_option
+def schema(model_files: tuple[str, ...]) -> None:
+    """The JSON Schema of experiment files, for an editor.
+
+    `mer schema > experiment.schema.json`, and an editor that knows the comment in the first line of a preset checks the
+    file as you type, and proposes keys, models and fields of recipes.
+    """
+    from orchestrator.cli import model_cards
+    from orchestrator.experiment.schema import experiment_schema
+
+    _load_models(model_files)
+    rows = model_cards.models_document(own=bool(model_files))["rows"]
+    print_json(experiment_schema([row["model"] for row in rows]))
 
 
 @mer.command()
@@ -263,6 +281,13 @@ def import_weights(model: str, file: Path, to: Path) -> None:
 
     network = read_and_write(model, file, to)
     click.echo(f"{model}: {sum(p.numel() for p in network.parameters()):,} parameters, now in {to}", err=True)
+
+
+def _load_models(files: tuple[str, ...]) -> None:
+    if files:
+        from orchestrator.experiment import user_models
+
+        user_models.load(files)
 
 
 def _load(experiment: str, changes: tuple[str, ...], model_files: tuple[str, ...]) -> Experiment:

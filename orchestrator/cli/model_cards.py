@@ -1,71 +1,79 @@
-"""What `mer models` and `mer complexity` show."""
+"""What `mer models` and `mer complexity` show.
+
+What there is to know of the registered models is counted once and remembered, by a digest of the code that it follows
+from: importing PyTorch and building every network takes seconds.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+from mer_data.files import write_json
 from mer_data.problems import Problem, did_you_mean, raise_all
-from mer_models.complexity import complexity, counted_flops, latency_ms, peak_bytes
-from mer_models.spec import ModelSpec, models
+from mer_models.plugins import packages
 from orchestrator.console import Console
 
-_CLASSES = 3  # as in the published tables
+_ROOT = Path(__file__).resolve().parents[2]
+# What the document follows from: networks and their cards, features and notes on them, and what puts it together.
+_SOURCES = ("mer_models", "mer_data/features", "orchestrator/precompute", "orchestrator/cli")
 
 
-def models_document(names: Sequence[str] = ()) -> dict[str, Any]:
+def models_document(names: Sequence[str] = (), *, own: bool = False) -> dict[str, Any]:
     """The document of ``mer models --json``; all models if no names are given.
 
-    Raises
-    ------
-    BadInput
-        With every name that is no model's.
-    """
-    return {
-        "rows": [
-            {
-                "model": spec.name,
-                "params": complexity(spec, _CLASSES).params,
-                "inputs": [
-                    {"feature": taken.feature, "channels": list(taken.channels), "shape": list(taken.shape)}
-                    for taken in spec.inputs
-                ],
-                "paper": spec.paper,
-                "recipe": vars(spec.recipe),
-                "published": [vars(published) for published in spec.published],
-                "deviations": list(spec.deviations),
-            }
-            for spec in _chosen(names)
-        ]
-    }
-
-
-def _chosen(names: Sequence[str]) -> list[ModelSpec]:
-    registry = models()
-    raise_all(Problem(name, "unknown model", did_you_mean(name, registry)) for name in names if name not in registry)
-    return [registry[name] for name in names or registry]
-
-
-def complexity_document(names: Sequence[str]) -> dict[str, Any]:
-    """The document of ``mer complexity --json``; all models if no names are given.
+    Parameters
+    ----------
+    names
+        Models.
+    own
+        Whether models of the user's own were registered, of which nothing is remembered.
 
     Raises
     ------
     BadInput
         With every name that is no model's.
     """
-    return {"rows": [_complexity_row(spec) for spec in _chosen(names)]}
+    rows = {row["model"]: row for row in _all_rows(own)}
+    raise_all(Problem(name, "unknown model", did_you_mean(name, rows)) for name in names if name not in rows)
+    return {"rows": [rows[name] for name in names or rows]}
 
 
-def _complexity_row(spec: ModelSpec) -> dict[str, Any]:
-    return {
-        "model": spec.name,
-        "input": [list(taken.shape) for taken in spec.inputs],
-        **vars(complexity(spec, _CLASSES)),
-        "counted_flops": counted_flops(spec, _CLASSES),
-        "peak_bytes": peak_bytes(spec, _CLASSES),
-        "latency_ms": latency_ms(spec, _CLASSES),
-    }
+def _all_rows(own: bool) -> list[dict[str, Any]]:
+    """The rows of all models: as remembered, or counted now and remembered."""
+    remembered = _remembered_file()
+    by_others = own or bool(packages())  # their code may change without a new version
+    if not by_others:
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            known = json.loads(remembered.read_text(encoding="utf-8"))
+            if known["digest"] == _digest_of_code():
+                return list(known["rows"])
+    from orchestrator.cli import model_facts
+
+    # As it is after a way through JSON, so that the first answer equals the later ones.
+    rows: list[dict[str, Any]] = json.loads(json.dumps(model_facts.models_document()["rows"]))
+    if not by_others:
+        with suppress(OSError):  # a home folder that cannot be written costs time, nothing else
+            write_json(remembered, {"digest": _digest_of_code(), "rows": rows})
+    return rows
+
+
+def _remembered_file() -> Path:
+    return Path(os.environ.get("MER_CACHE") or "~/.cache/mer").expanduser() / "models.json"
+
+
+def _digest_of_code() -> str:
+    """SHA-256 of the source files that the rows follow from, and of PyTorch's version."""
+    digest = hashlib.sha256(version("torch").encode())
+    for path in sorted(path for folder in _SOURCES for path in (_ROOT / folder).rglob("*.py")):
+        digest.update(f"{path.relative_to(_ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def models_lines(document: dict[str, Any]) -> list[dict[str, Any]]:
