@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from mer_data.problems import BadInput, Problem, did_you_mean
+from mer_data.problems import BadInput, Problem
 from mer_data.schema import Clip
 
 # One spelling for each emotion; the keys are what sheets write, after lower-casing and stripping.
@@ -128,5 +128,16 @@ def scheme(name: str, clips: Sequence[Clip], where: str) -> ClassScheme:
         found = sorted({clip.emotion for clip in clips})
         return ClassScheme("native", tuple(found), _identity(*found))
     if name not in SCHEMES:
-        raise BadInput(Problem(where, f"unknown class scheme {name!r}", did_you_mean(name, [*SCHEMES, "native"])))
+        raise BadInput(Problem(where, f"unknown class scheme {name!r}", _fitting(clips)))
     return SCHEMES[name]
+
+
+def _fitting(clips: Sequence[Clip]) -> str:
+    """The schemes of which the clips have two classes at least, with the number of clips that each takes."""
+    found = []
+    for known in SCHEMES.values():
+        taken = [label for clip in clips if (label := known.label(clip)) is not None]
+        if len(set(taken)) > 1:
+            found.append((len(taken), known.name))
+    best = [f"{name} ({count} of {len(clips)} clips)" for count, name in sorted(found, key=lambda pair: -pair[0])]
+    return f"for these clips: {', '.join([*best, 'native (their own emotions)'])}"

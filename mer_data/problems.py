@@ -113,7 +113,8 @@ def summed_up(notes: Iterable[str]) -> list[str]:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A remedy that names the nearest known word, or lists the known ones if none is near."""
     words = sorted(known)
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in words}  # CASME-II is written in many ways
+    near = difflib.get_close_matches(re.sub(r"[^a-z0-9]", "", word.lower()), plain, n=1, cutoff=0.6)
     if near:
-        return f"did you mean {near[0]!r}?"
+        return f"did you mean {plain[near[0]]!r}?"
     return f"known: {', '.join(words)}" if words else ""

@@ -169,9 +169,11 @@ def _tell_dataset(planned: PlannedDataset, console: Console) -> None:
     No model can answer a class that the training clips of a fold lack.
     """
     cohort = planned.cohort
+    why = ", ".join(f"{reason} {count}" for reason, count in cohort.why_left_out.items())
+    why = f": {why}" if why else ""
     console.say(
         f"{cohort.dataset}: {len(cohort.clip_ids)} clips of {len(set(cohort.subjects))} subjects, "
-        f"classes {', '.join(cohort.classes)}; {cohort.left_out} clips left out"
+        f"classes {', '.join(cohort.classes)}; {cohort.left_out} clips left out{why}"
     )
     if cohort.missing:
         absent = f"{len(cohort.missing)} clips of the list {cohort.scheme}, first {cohort.missing[0]}"

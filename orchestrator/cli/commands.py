@@ -18,7 +18,7 @@ from mer_models.plugins import BrokenModelFile
 from orchestrator.cli.capsules import capsule, claim, merge, verify
 from orchestrator.cli.data import data, store_option
 from orchestrator.cli.printing import form_option, json_option, print_as, print_json
-from orchestrator.cli.results import compare, exit_status, models_option, power, report, score, status, track, ui
+from orchestrator.cli.results import compare, exit_status, models_option, power, report, runs, score, status, track, ui
 from orchestrator.console import Console
 
 if TYPE_CHECKING:
@@ -252,8 +252,10 @@ def predict(
     from mer_data.storage.store import Store
     from orchestrator.experiment import user_models
     from orchestrator.output import predict as prediction
+    from orchestrator.output.folder import known_results
 
     user_models.load(model_files)
+    weights = Path(known_results(weights))
     console = Console(json=form is not None)
     named = [name.strip() for name in classes.split(",")] if classes else []
     names, predicted = prediction.predict(
@@ -303,7 +305,7 @@ def _finished(document: dict[str, Any], as_json: bool) -> int:
     return 1 if document["weights"]["missing"] else exit_status(document["status"])
 
 
-for _command in (data, status, score, compare, report, power, track, ui, capsule, verify, merge, claim):
+for _command in (data, status, score, compare, report, power, runs, track, ui, capsule, verify, merge, claim):
     mer.add_command(_command)
 
 if __name__ == "__main__":

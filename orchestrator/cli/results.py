@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +14,6 @@ from orchestrator.cli.printing import form_option, print_as
 from orchestrator.console import Console, duration
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from orchestrator.experiment.plan import Plan
     from orchestrator.output.folder import Output
     from orchestrator.output.ledger import Ledger
@@ -52,6 +51,20 @@ def status(out: str, form: str | None) -> int:
     document = leaderboard.status(plan, ledger)
     print_as(form, document, lambda document: [document["jobs"]], print_status)
     return exit_status(document)
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@form_option
+def runs(folder: Path | None, form: str | None) -> None:
+    """The output folders in FOLDER: how far they are, and their best rows.
+
+    Without FOLDER, those where runs go: in MER_RUNS, else in runs.
+    """
+    from orchestrator.output.folder import default_output
+    from orchestrator.report.runs import print_runs, runs_document, runs_lines
+
+    print_as(form, runs_document(folder or Path(default_output("any")).parent), runs_lines, print_runs)
 
 
 @click.command()
@@ -146,8 +159,6 @@ def report(outs: tuple[str, ...], to: str | None, model_files: tuple[str, ...]) 
     A page that needs nothing beside it (report.html), figures as PDF, tables as LaTeX and CSV, a methods paragraph with
     BibTeX, and a checklist. The same results give the same bytes.
     """
-    from pathlib import Path
-
     from orchestrator.experiment import user_models
     from orchestrator.report.paper.write import write_report
 
@@ -213,9 +224,10 @@ def exit_status(document: dict[str, Any]) -> int:
 
 def _open(out: str) -> tuple[Plan, Ledger, Output | None]:
     """Plan, ledger, and the output folder; None for a capsule, into which nothing is written."""
-    from orchestrator.output.folder import Output
+    from orchestrator.output.folder import Output, known_results
     from orchestrator.output.results import is_capsule, open_results
 
+    out = known_results(out)
     output = None if is_capsule(out) else Output(out)
     return *open_results(output or out, Console()), output
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,8 @@ class Cohort:
         Per clip: its id, its class name, its qualified subject.
     left_out
         How many clips of the members do not take part.
+    why_left_out
+        The reasons, with the number of clips of each.
     missing
         Clips of the published list that the store lacks: the cohort is incomplete then.
     editions
@@ -47,6 +50,7 @@ class Cohort:
     subjects: tuple[str, ...]
     left_out: int
     missing: tuple[str, ...] = ()
+    why_left_out: Mapping[str, int] = field(default_factory=dict)
     editions: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -88,7 +92,11 @@ def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort
             raise BadInput(Problem(where, f"the classes of {choice.clip_list} are not those of {scheme.name}"))
     else:
         labelled = [(clip, label) for clip in everything if (label := scheme.label(clip)) is not None]
+    taken = {clip.id for clip, _ in labelled}
+    by_list = f"not in the list {choice.clip_list}"
+    why = Counter(by_list if choice.clip_list else clip.emotion for clip in everything if clip.id not in taken)
     if choice.apex is not None:
+        why.update(f"apex {clip.apex_source}" for clip, _ in labelled if clip.apex_source not in choice.apex)
         labelled = [(clip, label) for clip, label in labelled if clip.apex_source in choice.apex]
     clips = [clip for clip, _ in labelled]
     if len({clip.subject for clip in clips}) < 2:
@@ -106,6 +114,7 @@ def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort
         subjects=tuple(clip.subject for clip in clips),
         left_out=len(everything) - len(clips),
         missing=missing,
+        why_left_out=dict(why.most_common()),
         editions={dataset.name: str(dataset.edition) for dataset in datasets if dataset.edition},
     )
     return clips, cohort

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import APEX_SOURCES
 from mer_data.storage.remote import is_remote
-from mer_models.spec import Space
+from mer_models.spec import Recipe, Space
 from orchestrator.experiment.wording import in_words
 from orchestrator.experiment.yaml_text import YamlPath, parse_yaml, yaml_text
 
@@ -190,6 +190,22 @@ class Experiment(_Strict):
     weights: bool = False
     plugins: Annotated[list[str], BeforeValidator(_as_list), AfterValidator(_distinct)] = []
 
+    _places: _Places = PrivateAttr(default_factory=dict)
+
+    def problem(self, path: YamlPath, what: str, remedy: str = "") -> Problem:
+        """Something that is wrong with a value of this experiment, with the file and line where it stands.
+
+        Parameters
+        ----------
+        path
+            Keys and indices, outermost first.
+        what, remedy
+            As of a :class:`Problem`.
+        """
+        key = ".".join(map(str, path))
+        near = [self._places[path[:length]] for length in range(len(path), 0, -1) if path[:length] in self._places]
+        return Problem(near[0], f"{key}: {what}", remedy) if near else Problem(key, what, remedy)
+
     @property
     def selection(self) -> str:
         """The selection rule of the headline: ``inner`` with a search, else ``last``."""
@@ -243,9 +259,11 @@ def _read(text: str, where: str, changes: Sequence[str]) -> Experiment:
     for change in changes:
         _apply(tree, places, change)
     try:
-        return Experiment.model_validate(tree)
+        experiment = Experiment.model_validate(tree)
+        experiment._places = places
+        return experiment
     except ValidationError as error:
-        raise BadInput(_explain(found, places) for found in error.errors()) from None
+        raise BadInput(dict.fromkeys(_explain(found, places) for found in _of_one_form(error.errors()))) from None
 
 
 def _parse(text: str, where: str) -> tuple[dict[str, Any], _Places]:
@@ -278,6 +296,32 @@ def _apply(tree: dict[str, Any], places: _Places, change: str) -> None:
     places[tuple(parts)] = at
 
 
+def _elsewhere(key: str) -> str:
+    """Where a key belongs that was written at another level; empty if nowhere."""
+    if key in Experiment.model_fields:
+        return f"it belongs to the top of the file: `{key}: ...` without blanks before it"
+    if key in Search.model_fields:
+        return f"it belongs to the search: `search: {{{key}: ...}}`"
+    if key in DatasetChoice.model_fields:
+        return f"it belongs to a dataset: `datasets: [{{name: NAME, {key}: ...}}]`"
+    if key in Recipe.__dataclass_fields__:
+        return f"it belongs to a model's recipe: `recipes: {{MODEL: {{{key}: ...}}}}`"
+    return ""
+
+
+def _of_one_form(errors: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """The errors, with those of a range or a list of values only in the form in which it was written.
+
+    Pydantic tells of both, and names the forms in the path.
+    """
+    for error in errors:
+        path = error["loc"]
+        forms = [part for part in path if part == "Range" or str(part).startswith("tuple[")]
+        ranged = any(other["loc"][: len(path) - 1] == path[:-1] and "Range" in other["loc"] for other in errors)
+        if not forms or forms == ["Range"] or not ranged or not isinstance(error["input"], dict):
+            yield {**error, "loc": tuple(part for part in path if part not in forms)}
+
+
 def _explain(error: Any, places: _Places) -> Problem:
     path: YamlPath = tuple(error["loc"])
     last, key = str(path[-1]), ".".join(map(str, path))
@@ -285,8 +329,8 @@ def _explain(error: Any, places: _Places) -> Problem:
     at = next(places[path[:length]] for length in range(len(path), -1, -1) if path[:length] in places)
     if error["type"] == "extra_forbidden":
         owners: dict[str, type[_Strict]] = {"datasets": DatasetChoice, "search": Search}
-        owner = owners.get(str(path[0]), Experiment)
-        return Problem(at, f"unknown key {last!r}", did_you_mean(last, owner.model_fields))
+        owner = owners.get(str(path[0]), Experiment) if len(path) > 1 else Experiment
+        return Problem(at, f"unknown key {last!r}", _elsewhere(last) or did_you_mean(last, owner.model_fields))
     if error["type"] == "missing":
         return Problem(at, f"the key {last!r} is missing")
     if error["type"] == "literal_error" and isinstance(error["input"], str):

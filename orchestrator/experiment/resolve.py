@@ -21,6 +21,7 @@ from orchestrator.experiment.cohort import Cohort, make_cohort
 from orchestrator.experiment.config import DatasetChoice, Experiment
 from orchestrator.experiment.user_models import load as load_user_models
 from orchestrator.experiment.wording import in_words
+from orchestrator.experiment.yaml_text import YamlPath
 from orchestrator.precompute import deep_features as _deep_features  # noqa: F401 - registers its features
 
 
@@ -106,8 +107,8 @@ def resolve(experiment: Experiment, store: Store) -> Resolved:
     model_files = load_user_models(experiment.plugins)
     if not experiment.all_models:
         raise_all(
-            Problem("models", f"unknown model {name!r}", did_you_mean(name, models()))
-            for name in experiment.models
+            experiment.problem(("models", index), f"unknown model {name!r}", f"{did_you_mean(name, models())}; {_OWN}")
+            for index, name in enumerate(experiment.models)
             if name not in models()
         )
     datasets = {}
@@ -139,7 +140,7 @@ def choose_datasets(experiment: Experiment, store: Store) -> list[DatasetChoice]
         return list(experiment.datasets)
     names = store.names()
     if not names:
-        raise BadInput(Problem(str(store.root), "the store is empty", "see `mer data import --help`"))
+        raise BadInput(Problem(str(store.root), "the store is empty", _FILL))
     chosen = experiment.datasets[0]
     return [chosen.model_copy(update={"name": name}) for name in names]
 
@@ -181,7 +182,7 @@ def _can_have(store: Store, dataset: Dataset, feature: str) -> bool:
 def _choose_recipes(experiment: Experiment, names: Sequence[str]) -> dict[str, Recipe]:
     """Each model's recipe with the experiment's changes."""
     problems = [
-        Problem("recipes", f"{name!r} is not among the experiment's models", did_you_mean(name, names))
+        experiment.problem(("recipes", name), _NOT_AMONG, did_you_mean(name, names))
         for name in experiment.recipes
         if name not in names and name != "all"
     ]
@@ -190,20 +191,27 @@ def _choose_recipes(experiment: Experiment, names: Sequence[str]) -> dict[str, R
         spec = models()[name]
         of_all = experiment.recipes.get("all", {}) if spec.build is not None else {}
         changes = {**of_all, **experiment.recipes.get(name, {})}
-        problems += _unknown_fields(f"recipes.{name}", changes, _FIELDS)
+        problems += _unknown_fields(experiment, ("recipes", name), changes, _FIELDS)
         try:
             recipes[name] = _changed(spec.recipe, changes)
         except ValidationError as error:
-            problems += [Problem(".".join(["recipes", name, *map(str, e["loc"])]), in_words(e)) for e in error.errors()]
+            problems += [experiment.problem(("recipes", name, *e["loc"]), in_words(e)) for e in error.errors()]
     raise_all(problems)
     return recipes
 
 
+_FILL = "fill it: mer data import FORMAT SOURCE --name NAME"
+_NOT_AMONG = "is not among the experiment's models"
+_OWN = "a file of your own that registers it: --models FILE.py"
 _FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 
 
-def _unknown_fields(where: str, given: Mapping[str, Any], known: Sequence[str]) -> list[Problem]:
-    return [Problem(where, f"unknown key {key!r}", did_you_mean(key, known)) for key in given if key not in known]
+def _unknown_fields(
+    experiment: Experiment, where: YamlPath, given: Mapping[str, Any], known: Sequence[str]
+) -> list[Problem]:
+    return [
+        experiment.problem((*where, key), "unknown key", did_you_mean(key, known)) for key in given if key not in known
+    ]
 
 
 def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
@@ -220,7 +228,9 @@ def _choose_spaces(experiment: Experiment, recipes: Mapping[str, Recipe]) -> dic
     if search is None:
         return {}
     problems = [
-        Problem("search.space", f"{name!r} is not among the experiment's models", did_you_mean(name, recipes))
+        experiment.problem(
+            ("search", "space", name), "is not among the experiment's models", did_you_mean(name, recipes)
+        )
         for name in search.space
         if name not in recipes
     ]
@@ -228,15 +238,17 @@ def _choose_spaces(experiment: Experiment, recipes: Mapping[str, Recipe]) -> dic
     for name, recipe in recipes.items():
         space = search.space.get(name, models()[name].search_space(recipe))
         if space or len(recipe.kept_epochs()) > 1:
-            spaces[name] = _checked_space(f"search.space.{name}", space, recipe, problems)
+            spaces[name] = _checked_space(experiment, ("search", "space", name), space, recipe, problems)
     raise_all(problems)
     return spaces
 
 
-def _checked_space(where: str, space: Space, recipe: Recipe, problems: list[Problem]) -> Space:
+def _checked_space(
+    experiment: Experiment, where: YamlPath, space: Space, recipe: Recipe, problems: list[Problem]
+) -> Space:
     """A space with its values as a recipe holds them; what is wrong with it is added to the problems."""
     known = [name for name in _FIELDS if name != "keep_every"]
-    problems += _unknown_fields(where, space, known)
+    problems += _unknown_fields(experiment, where, space, known)
     given = dict(space)
     for key in sorted(set(known) & set(space)):
         values = space[key]
@@ -245,9 +257,10 @@ def _checked_space(where: str, space: Space, recipe: Recipe, problems: list[Prob
             try:
                 taken.append(getattr(_changed(recipe, {key: value}), key))
             except ValidationError as error:
-                problems += [Problem(f"{where}.{key}", f"{value!r}: {in_words(e)}") for e in error.errors()]
+                words = [f"{value!r}: {in_words(found)}" for found in error.errors()]
+                problems += [experiment.problem((*where, key), what) for what in words]
         if not values:
-            problems.append(Problem(f"{where}.{key}", "has no values to choose from"))
+            problems.append(experiment.problem((*where, key), "has no values to choose from"))
         elif not problems:
             given[key] = tuple(taken) if isinstance(values, tuple) else replace(values, low=taken[0], high=taken[1])
     return given

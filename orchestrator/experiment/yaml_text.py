@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,18 +49,28 @@ def yaml_text(path: Path, remedy: str) -> str:
         If it cannot be read.
     """
     try:
-        with path.open(encoding="utf-8") as file:  # which may be a pipe of the shell's: <(sed ... experiment.yaml)
-            text = file.read(_MOST_LETTERS + 1)
+        with path.open("rb") as file:  # which may be a pipe of the shell's: <(sed ... experiment.yaml)
+            text = _decoded(file.read(4 * _MOST_LETTERS + 2))
     except FileNotFoundError:
         raise BadInput(Problem(str(path), "no such experiment file", remedy)) from None
     except (IsADirectoryError, ValueError) as error:
-        what = "is a folder" if isinstance(error, OSError) else "is no text in UTF-8"
-        raise BadInput(Problem(str(path), what, remedy)) from None
+        if isinstance(error, OSError):
+            raise BadInput(Problem(str(path), "is a folder", remedy)) from None
+        name = shlex.quote(str(path))
+        convert = f"save it as UTF-8; if it is in GBK: iconv -f GBK -t UTF-8 {name} > utf8.yaml"
+        raise BadInput(Problem(str(path), "is no text in UTF-8", convert)) from None
     except OSError as error:
         raise NoAccess(Problem(str(path), f"cannot be read: {error.strerror}", "give access to it")) from None
     if len(text) > _MOST_LETTERS:
         raise BadInput(Problem(str(path), f"has more than {_MOST_LETTERS:,} letters", "it is not read"))
     return text
+
+
+def _decoded(data: bytes) -> str:
+    """Text in UTF-8, or in UTF-16 as editors on Windows write it, which begins with its mark."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    return data.decode("utf-8-sig")
 
 
 def parse_yaml(text: str, where: str) -> tuple[Any, YamlLines]:

@@ -37,6 +37,15 @@ def default_output(name: str) -> str:
     return f"{path.rstrip('/')}/{name}{mark}{query}"
 
 
+def known_results(address: Path | str) -> str:
+    """The address of results: as it is or, where nothing is there, the same name below the folder where runs go."""
+    text = str(address)
+    if is_remote(text) or Path(text).exists() or Path(text).is_absolute():
+        return text
+    below = default_output(text)
+    return below if is_remote(below) or Path(below).exists() else text
+
+
 class Output:
     """An output folder.
 

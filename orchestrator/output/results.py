@@ -11,7 +11,7 @@ from mer_data.storage.remote import is_remote
 from orchestrator.console import Console
 from orchestrator.experiment.plan import Plan
 from orchestrator.output.capsule import SUFFIX, unpack_capsule
-from orchestrator.output.folder import Output
+from orchestrator.output.folder import Output, known_results
 from orchestrator.output.ledger import Ledger
 from orchestrator.output.soundness import sound_results
 
@@ -41,6 +41,7 @@ def open_results(address: Output | Path | str, console: Console) -> tuple[Plan, 
     BadInput
         If there are no results, object storage cannot be reached, or a capsule cannot be read or does not fit together.
     """
+    address = address if isinstance(address, Output) else known_results(address)
     if isinstance(address, Output) or not is_capsule(address):
         output = address if isinstance(address, Output) else Output(address)
         folder = output.read(console)
