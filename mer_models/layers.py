@@ -104,24 +104,3 @@ class MaxPool3(nn.MaxPool2d):
         x = F.pad(x, (1, 1, 1, 1), value=-torch.inf)
         x = torch.maximum(torch.maximum(x[:, :, :-2], x[:, :, 1:-1]), x[:, :, 2:])
         return torch.maximum(torch.maximum(x[..., :-2], x[..., 1:-1]), x[..., 2:])
-
-
-def normalise(x: Tensor, *norms: nn.Module) -> Tensor:
-    """Batch normalisation in training, the channels of `x` divided among several layers in their order.
-
-    Each of the layers (:class:`torch.nn.BatchNorm2d` with the same momentum and epsilon) normalises its own channels
-    and moves its own running averages, as if it stood alone.
-    """
-    first = cast(nn.BatchNorm2d, norms[0])
-    names = ("running_mean", "running_var", "weight", "bias")
-    mean, variance, weight, bias = (torch.cat([getattr(norm, name) for norm in norms]) for name in names)
-    y = F.batch_norm(x, mean, variance, weight, bias, True, cast(float, first.momentum), first.eps)
-    start = 0
-    for norm in norms:
-        averages = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
-        own = slice(start, start + len(averages[0]))
-        averages[0].copy_(mean[own])
-        averages[1].copy_(variance[own])
-        cast(Tensor, norm.num_batches_tracked).add_(1)
-        start = own.stop
-    return y

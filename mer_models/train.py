@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from mer_models.batch_norm import with_exact_sums
 from mer_models.batches import Input, clip_order, mirrored
 from mer_models.losses import LOSSES
 from mer_models.progress import tell_epoch
@@ -48,8 +49,7 @@ def fit(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: 
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
 
-    network = spec.build(arrays.classes).to(torch.device(device))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = as_trained(spec.build(arrays.classes), device)
     order = clip_order(arrays.labels, recipe, seed)
     train = [Input(one, array, device, order) for one, array in zip(spec.inputs, arrays.train, strict=True)]
     test = [Input(one, array, device) for one, array in zip(spec.inputs, arrays.test, strict=True)]
@@ -72,6 +72,12 @@ def fit(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: 
     if broken.any():
         raise TrainingFailed(f"logits are not finite after epoch {kept[int(broken.argmax())]}")
     return Outcome(tuple(kept), stacked, _state(network) if arrays.keep_state else None)
+
+
+def as_trained(network: nn.Module, device: str) -> nn.Module:
+    """The network in the form that is trained: on its device, channels last in memory, its sums exact there."""
+    network.to(torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return with_exact_sums(network)
 
 
 def _state(network: nn.Module) -> dict[str, npt.NDArray[Any]]:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mer_models.batch_norm import batch_norm
 from mer_models.networks.resnet18 import BasicBlock, layer
 from mer_models.reference import renamed
 from mer_models.spec import InputSpec, ModelSpec, Recipe, register
@@ -73,7 +74,7 @@ def _normalise_slices(x: Tensor, norm: nn.BatchNorm2d, count: int) -> Tensor:
     mean, variance = x.new_zeros(2, count * channels)
     weight, bias = norm.weight.repeat(count), norm.bias.repeat(count)
     by_slice = x.reshape(-1, count * channels, *x.shape[2:])
-    y = F.batch_norm(by_slice, mean, variance, weight, bias, training=True, momentum=1.0, eps=norm.eps)
+    y = batch_norm(by_slice, mean, variance, weight, bias, momentum=1.0, eps=norm.eps)
     age = torch.arange(count - 1, -1, -1, device=x.device)
     weights = momentum * (1 - momentum) ** age
     for average, statistics in ((norm.running_mean, mean), (norm.running_var, variance)):

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mer_models.batch_norm import batch_norm
 from mer_models.reference import WrongCheckpoint
 from mer_models.spec import Recipe, Reference, State
 
@@ -66,7 +67,7 @@ class BatchNormScale(nn.BatchNorm2d):
             return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
         # With momentum 1 these become the statistics of this batch, as the averages want them (variance unbiased).
         batch_mean, batch_variance = torch.zeros_like(mean), torch.zeros_like(variance)
-        y = F.batch_norm(x, batch_mean, batch_variance, self.weight, self.bias, True, 1.0, self.eps)
+        y = batch_norm(x, batch_mean, batch_variance, self.weight, self.bias, 1.0, self.eps)
         with torch.no_grad():
             self.scale_factor.mul_(_KEPT).add_(1)
             mean.lerp_(batch_mean, 1 / self.scale_factor)

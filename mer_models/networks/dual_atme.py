@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_models.layers import Dropout, Linear, MaxPool3, normalise
+from mer_models.batch_norm import normalise
+from mer_models.layers import Dropout, Linear, MaxPool3
 from mer_models.reference import renamed
 from mer_models.spec import InputSpec, ModelSpec, Recipe, register
 from mer_models.train import fit

@@ -10,10 +10,10 @@ from mer_models.networks.rcn_blocks import (
     POOL,
     Dense,
     Embedding,
+    PooledStream,
     Recurrent,
     attention,
     enlarged,
-    pooled_stream,
     stem,
     stream,
 )
@@ -101,8 +101,8 @@ class RCNP(RCN):
 
     def __init__(self, classes: int) -> None:
         super().__init__(classes)
-        self.stream1 = pooled_stream(MAPS // 2, dilation=1)
-        self.stream2 = pooled_stream(MAPS // 2, dilation=3)
+        self.stream1 = PooledStream(MAPS // 2, dilation=1)
+        self.stream2 = PooledStream(MAPS // 2, dilation=3)
         self.dbl = nn.Sequential(Dense())
         self.rcls = nn.Sequential(Recurrent())
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mer_models.layers import Dropout
+from mer_models.pooled_convolution import pooled_convolution, suits
 
 MAPS = 64  # feature maps
 POOL = 7  # height and width of what the classifier reads
@@ -40,11 +41,27 @@ def stream(outputs: int, dilation: int) -> nn.Sequential:
     return nn.Sequential(layer, nn.ReLU(), nn.BatchNorm2d(outputs), Dropout(0.5))
 
 
-def pooled_stream(outputs: int, dilation: int) -> nn.Sequential:
+class PooledStream(nn.Sequential):
     """One stream that pools instead of striding: input ``[N, 3, 60, 60]``, output ``[N, outputs, 20, 20]``."""
-    layer = conv(3, outputs, kernel_size=3, padding=dilation, dilation=dilation)
-    pool = nn.MaxPool2d(kernel_size=3, stride=3, padding=1)
-    return nn.Sequential(layer, nn.ReLU(), nn.BatchNorm2d(outputs), pool, Dropout(0.5))
+
+    def __init__(self, outputs: int, dilation: int) -> None:
+        layer = conv(3, outputs, kernel_size=3, padding=dilation, dilation=dilation)
+        pool = nn.MaxPool2d(kernel_size=3, stride=3, padding=1)
+        super().__init__(layer, nn.ReLU(), nn.BatchNorm2d(outputs), pool, Dropout(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps of a batch."""
+        dropped: Tensor = self[4](self.fused(x) if self.training else self.plain(x))
+        return dropped
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Pooled maps, layer by layer."""
+        pooled: Tensor = self[3](self[2](self[1](self[0](x))))
+        return pooled
+
+    def fused(self, x: Tensor) -> Tensor:
+        """The same by one kernel, where it may be used."""
+        return pooled_convolution(x, self[0], self[2]) if suits(x) else self.plain(x)  # type: ignore[arg-type]
 
 
 class Recurrent(nn.Module):

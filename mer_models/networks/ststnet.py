@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mer_models.layers import Dropout
+from mer_models.pooled_convolution import pooled_convolution, suits
 from mer_models.spec import InputSpec, ModelSpec, Published, Recipe, Reference, State, register
 from mer_models.train import fit
 
@@ -35,11 +36,19 @@ class STSTNet(nn.Module):
         self.fc = nn.Linear(16 * 5 * 5, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of a batch; normalisation comes after the ReLU, as in the port."""
-        x = self.bn(self.relu(self.conv(x)))  # [N, 16, 30, 30]
-        x = self.average(self.dropout(self.pool(x)))  # [N, 16, 10, 10] -> [N, 16, 5, 5]
-        logits: Tensor = self.fc(torch.flatten(x, 1))
+        """Logits of a batch."""
+        x = self.fused(x) if self.training else self.plain(x)  # [N, 16, 10, 10]
+        logits: Tensor = self.fc(torch.flatten(self.average(self.dropout(x)), 1))  # [N, 16, 5, 5] within
         return logits
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Pooled maps, layer by layer; normalisation comes after the ReLU, as in the port."""
+        pooled: Tensor = self.pool(self.bn(self.relu(self.conv(x))))  # [N, 16, 30, 30] within
+        return pooled
+
+    def fused(self, x: Tensor) -> Tensor:
+        """The same by one kernel, where it may be used."""
+        return pooled_convolution(x, self.conv, self.bn) if suits(x) else self.plain(x)
 
     def published_form(self) -> nn.Module:
         """The layers as they were published, for counting."""

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from plain import OF_OURS, plain
+from plain import layer_by_layer, plain
 from test_registry import NETWORKS, of, tensors
 from torch import Tensor, nn
 
@@ -43,24 +43,23 @@ FUSED = [spec for spec in NETWORKS if any(hasattr(module, "fused") for module in
 def test_the_fast_way_is_the_plain_way(spec: ModelSpec, memory_format: torch.memory_format) -> None:
     torch.manual_seed(0)
     fast = without_dropout(spec.build(3)).to(memory_format=memory_format)
-    slow = copy.deepcopy(fast)
-    for module in slow.modules():
-        if hasattr(module, "fused"):
-            module.fused = module.plain
-        module.__class__ = OF_OURS.get(type(module), type(module))
+    slow = layer_by_layer(copy.deepcopy(fast)).double()  # in float32, PyTorch's own sums may be the worse ones
     clips = tensors(spec, 4)
-    got, expected = taken(fast, clips), taken(slow, clips)
+    got, expected = taken(fast, clips), taken(slow, [x.double() for x in clips])
     assert got.keys() == expected.keys()
     largest = max(tensor.abs().max() for name, tensor in expected.items() if name.startswith("gradient"))
     for name, tensor in expected.items():
         # A bias before a normalisation has a gradient of zero, of which rounding leaves something.
         absolute = 1e-5 * largest.item() if name.startswith("gradient") else 1e-5
-        torch.testing.assert_close(got[name], tensor, rtol=1e-3, atol=absolute, msg=lambda told, name=name: name + told)
+        torch.testing.assert_close(
+            got[name].to(tensor.dtype), tensor, rtol=1e-3, atol=absolute, msg=lambda told, name=name: name + told
+        )
 
 
 def test_networks_with_a_fast_way_are_those_that_need_one() -> None:
     names = {spec.name for spec in FUSED}
-    assert names == {"aman", "dual_atme", "dual_inception", "htnet", "htnet_fixed", "off_apexnet", "ststnet_table"}
+    others = {"aman", "dual_atme", "dual_inception", "htnet", "htnet_fixed", "off_apexnet", "ststnet_table"}
+    assert names == others | {"rcn_p", "ststnet"}
 
 
 class TestDropout:
