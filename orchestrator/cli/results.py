@@ -107,12 +107,13 @@ def compare(outs: tuple[str, ...], reference: str | None, metric: str, form: str
     model would look better than it is.
     """
     from orchestrator.report import comparison, critical_difference, flat_tables
-    from orchestrator.report.predictions import score_cells
+    from orchestrator.report.predictions import AGAIN, score_cells
     from orchestrator.report.tables import print_comparison
 
     opened = [(out, *_open(out)) for out in outs]
     results = [
-        comparison.Results(out, plan, score_cells(plan, ledger, partial=False)) for out, plan, ledger, _ in opened
+        comparison.Results(out, plan, score_cells(plan, ledger, partial=False, remedy=AGAIN))
+        for out, plan, ledger, _ in opened
     ]
     document = comparison.compare(results, reference, metric)
     print_as(form, document, flat_tables.comparison_lines, print_comparison)

@@ -21,6 +21,8 @@ from orchestrator.score import metrics
 from orchestrator.score.calibration import log_softmax
 from orchestrator.score.model_selection import RULES, Indices, Predictions
 
+AGAIN = "run the experiment again"
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -163,8 +165,10 @@ class CellPredictions:
         return counts
 
 
-def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[CellPredictions]:
-    """Join ledger and labels.
+def score_cells(
+    plan: Plan, ledger: Ledger, *, partial: bool, remedy: str = f"{AGAIN}, or add --partial"
+) -> list[CellPredictions]:
+    """Join ledger and labels; `remedy` is what to do where folds are missing and `partial` is not set.
 
     Raises
     ------
@@ -181,7 +185,7 @@ def score_cells(plan: Plan, ledger: Ledger, *, partial: bool) -> list[CellPredic
     if missing and not partial:
         of = sum(len(of_cell.planned) for of_cell in found)
         what = f"{missing} of {of} folds are missing, so the table is not complete"
-        raise BadInput(Problem(str(ledger.root.parent), what, "run the experiment again, or add --partial"))
+        raise BadInput(Problem(str(ledger.root.parent), what, remedy))
     return [of_cell.scored(plan, ledger) for of_cell in found if of_cell.runs(plan.protocol)]
 
 

@@ -13,7 +13,7 @@ from orchestrator.output.ledger import Ledger
 from orchestrator.report.comparison import Entry, Results, compare_all, named_entries, separable_from_best, unlike
 from orchestrator.report.leaderboard import score_document
 from orchestrator.report.paper.documents import Documents
-from orchestrator.report.predictions import Cell, CellPredictions, score_cells
+from orchestrator.report.predictions import AGAIN, Cell, CellPredictions, score_cells
 from orchestrator.report.score_rows import HEADLINES
 from orchestrator.score.model_selection import RULES
 
@@ -128,7 +128,7 @@ def read(opened: Sequence[tuple[str, Plan, Ledger]]) -> list[Source]:
         If folds are missing.
     """
     return [
-        Source(Results(name, plan, score_cells(plan, ledger, partial=False)), ledger.root.parent)
+        Source(Results(name, plan, score_cells(plan, ledger, partial=False, remedy=AGAIN)), ledger.root.parent)
         for name, plan, ledger in _labelled(opened)
     ]
 
