@@ -85,7 +85,7 @@ def test_over_ssh_the_page_of_mlflow_is_shown_where_one_came_from(
     assert program == "ssh"
     assert options[:3] == ["-t", "-L", "5000:127.0.0.1:5000"]
     assert options[3].endswith("@10.0.0.2")
-    program, *rest = shlex.split(*shlex.split(remote))
+    program, *rest = shlex.split(remote)
     assert Path(program).is_absolute()  # ssh gives no login shell, so nothing is on the path
     assert rest == ["ui", str(tmp_path / "runs" / "x")]
 
