@@ -171,6 +171,8 @@ def report(outs: tuple[str, ...], to: str | None, model_files: tuple[str, ...]) 
     files = write_report([(out, plan, ledger) for out, plan, ledger, _ in opened], folder)
     if first and not to:
         first.send()
+    for _, plan, _, output in opened:
+        _into_mlflow(plan, output, folder / files[0])
     click.echo(f"{folder / files[0]}, {len(files) - 1} figures and tables beside it")
 
 
@@ -231,6 +233,23 @@ def _open(out: str) -> tuple[Plan, Ledger, Output | None]:
     out = known_results(out)
     output = None if is_capsule(out) else Output(out)
     return *open_results(output or out, Console()), output
+
+
+def _into_mlflow(plan: Plan, output: Output | None, page: Path) -> None:
+    """Add a report to the runs of MLflow that mirror an output folder, where there are any."""
+    from orchestrator.report.mlflow_mirror.cells import is_mirrored
+    from orchestrator.report.mlflow_mirror.experiments import log_report
+    from orchestrator.report.mlflow_mirror.store import Look, MirrorLost
+
+    if output is None or not is_mirrored(output.folder):
+        return
+    try:
+        lost = Look(output.folder).result()
+        if lost is not None:
+            raise lost
+        log_report(plan, output.folder, page)
+    except MirrorLost as error:
+        Console().warn(f"the report is not in MLflow: {error}")
 
 
 def _say_where(output: Output | None, write: Callable[[Path], list[str]]) -> None:

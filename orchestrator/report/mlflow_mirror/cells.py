@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from orchestrator.experiment.plan import Plan
 from orchestrator.output.search_history import histories
 from orchestrator.report.flat_tables import csv_text
 from orchestrator.report.mlflow_mirror.configurations import write_configurations
-from orchestrator.report.mlflow_mirror.page import show_scores
+from orchestrator.report.mlflow_mirror.experiments import experiment_of
 from orchestrator.report.mlflow_mirror.store import is_there, shown, tracking_uri, writing
 from orchestrator.report.predictions import CellPredictions
 from orchestrator.report.result_files import chosen_lines, subject_lines
@@ -55,15 +54,15 @@ def is_current(plan: Plan, scored: Sequence[CellPredictions], out: Path) -> bool
         return False
 
 
+def is_mirrored(out: Path) -> bool:
+    """Whether some results of an output folder were written, and are there still."""
+    return (out / _MIRRORED).is_file() and is_there(out)
+
+
 def _mirrored(plan: Plan, scored: Sequence[CellPredictions], out: Path) -> dict[str, str]:
     cells = sorted([cell.key, *sorted(job.id for job in cell.done)] for cell in scored)
     tried = [(study.name, len(history.configurations), history.closed) for study, history in histories(plan, out)]
     return {"uri": shown(tracking_uri(out)), "results": digest([plan.rule, cells, tried])}
-
-
-def experiment_name(plan: Plan, cell: CellPredictions) -> str:
-    """The experiment of MLflow that a cell's run is in: what is compared there has the same protocol and classes."""
-    return f"{plan.protocol}-{cell.cohort.scheme}"
 
 
 class _CellRun:
@@ -71,8 +70,6 @@ class _CellRun:
 
     def __init__(self, client: MlflowClient, plan: Plan, cell: CellPredictions, out: Path) -> None:
         self._client, self._plan, self._cell, self._out = client, plan, cell, out
-        own = not os.environ.get("MLFLOW_TRACKING_URI")
-        self._artifacts = (out.resolve().parent / "mlartifacts").as_uri() if own else None
         told = "" if cell.cell.configuration == "recipe" else f" ({cell.cell.configuration})"
         lack = "" if cell.complete else f", {len(cell.done)} of {len(cell.planned)} folds"
         self._name = f"{cell.cell.model} @ {cell.cell.dataset}{told}{lack}"
@@ -107,7 +104,7 @@ class _CellRun:
 
     def _find_or_create(self) -> Run:
         """The cell's run. Parameters cannot be changed, so one that says other ones than today is made anew."""
-        experiment_id, params = self._experiment(), self._params()
+        experiment_id, params = experiment_of(self._client, self._plan, self._cell.cohort, self._out), self._params()
         # The results themselves are the key: another recipe, feature or clip list makes another run.
         for found in self._client.search_runs([experiment_id], f"tags.key = '{self._cell.key}'", max_results=1):
             if found.data.params.items() <= params.items():
@@ -127,20 +124,6 @@ class _CellRun:
         created = self._client.create_run(experiment_id, run_name=self._name, tags=tags)
         self._log_params(created.info.run_id, params)
         return created
-
-    def _experiment(self) -> str:
-        name = experiment_name(self._plan, self._cell)
-        known = self._client.get_experiment_by_name(name)
-        if known is None:
-            # Without this tag MLflow opens its pages for language models.
-            kind = {"mlflow.experimentKind": "custom_model_development"}
-            experiment_id = self._client.create_experiment(name, artifact_location=self._artifacts, tags=kind)
-        else:
-            experiment_id = known.experiment_id
-            if known.lifecycle_stage == "deleted":
-                self._client.restore_experiment(experiment_id)
-        show_scores(self._client, experiment_id)
-        return str(experiment_id)
 
     def _log_dataset(self, run_id: str) -> None:
         from mlflow.entities import Dataset, DatasetInput

@@ -8,9 +8,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from simulated import histories, learner, plan_of, simulate
 from mer_data.editions import Edition
 from mer_data.storage.store import Store
 from mer_models.spec import Outcome
+from orchestrator.cli import commands as cli
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.output.ledger import Ledger
 from orchestrator.report import score_rows
@@ -37,6 +40,20 @@ def plan(tmp_path: Path) -> Plan:
     store = Store(tmp_path / "store")
     write_blobs(store, "blobs", blob_clips(), edition=Edition("2019", 255, "0123abc"))
     return plan_of(store, configurations=3, groups=2)
+
+
+@cache
+def empty_database() -> bytes:
+    """MLflow's database without runs: making one takes seconds."""
+    with tempfile.TemporaryDirectory() as folder, store.writing(Path(folder) / "out"):
+        return (Path(folder) / "mlflow.db").read_bytes()
+
+
+def with_database(folder: Path) -> Path:
+    """Where an output folder may be made, with MLflow's database beside it."""
+    (folder / "runs").mkdir()
+    (folder / "runs/mlflow.db").write_bytes(empty_database())
+    return folder / "runs/out"
 
 
 def client_of(out: Path) -> mlflow.MlflowClient:
@@ -100,7 +117,7 @@ def test_a_server_lost_in_the_middle_is_told_and_mended(
 
 
 def test_a_configuration_that_failed_and_was_tried_again_is_brought_up_to_date(plan: Plan, tmp_path: Path) -> None:
-    out = tmp_path / "runs/out"
+    out = with_database(tmp_path)
 
     def fragile(plan: Plan, job: Job) -> Outcome:
         if plan.recipe(job).lr != 1e-4 and job.division is not None:
@@ -122,7 +139,7 @@ def test_a_configuration_that_failed_and_was_tried_again_is_brought_up_to_date(p
 
 
 def test_a_search_shows_what_was_chosen_and_not_what_was_planned(plan: Plan, tmp_path: Path) -> None:
-    out = tmp_path / "runs/out"
+    out = with_database(tmp_path)
     simulate(plan, out)
     sync(plan, out)
     (run,) = cell_runs(out)
@@ -138,7 +155,7 @@ def test_a_search_shows_what_was_chosen_and_not_what_was_planned(plan: Plan, tmp
 
 
 def test_a_cell_that_lacks_folds_does_not_look_finished(listed_out: Path, tmp_path: Path) -> None:
-    out = tmp_path / "runs/out"
+    out = with_database(tmp_path)
     shutil.copytree(listed_out, out)
     plan = Plan.load(out / "plan.json")
     taken = next((out / "ledger").glob(f"{plan.jobs[0].id}.arrow"))
@@ -165,7 +182,7 @@ def test_a_confusion_matrix_says_what_it_sums(listed_out: Path) -> None:
 
 def test_a_run_that_says_other_parameters_is_made_anew(plan: Plan, tmp_path: Path) -> None:
     """As an older version of this program did, which told the first configuration's of a search."""
-    out = tmp_path / "runs/out"
+    out = with_database(tmp_path)
     simulate(plan, out)
     sync(plan, out)
     (first,) = cell_runs(out)
@@ -220,7 +237,7 @@ def test_a_damaged_database_is_put_aside_by_the_remedy(plan: Plan, tmp_path: Pat
 
 
 def test_a_bug_of_ours_is_no_trouble_of_the_mirror(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "runs/out"
+    out = with_database(tmp_path)
     simulate(plan, out)
     monkeypatch.setattr(cells._CellRun, "_params", lambda self: {}["gone"])
     with pytest.raises(KeyError):
@@ -228,7 +245,7 @@ def test_a_bug_of_ours_is_no_trouble_of_the_mirror(plan: Plan, tmp_path: Path, m
 
 
 def test_what_was_mirrored_is_known(plan: Plan, tmp_path: Path) -> None:
-    out = tmp_path / "runs/out"
+    out = with_database(tmp_path)
     simulate(plan, out)
     scored = score_cells(plan, Ledger(out / "ledger"), partial=True)
     assert not cells.is_current(plan, scored, out)
@@ -237,3 +254,21 @@ def test_what_was_mirrored_is_known(plan: Plan, tmp_path: Path) -> None:
     assert not cells.is_current(plan, scored[:0], out)
     (out.parent / "mlflow.db").unlink()
     assert not cells.is_current(plan, scored, out)
+
+
+def test_a_report_is_in_the_summary_run(listed_out: Path, tmp_path: Path) -> None:
+    out = tmp_path / "runs/out"
+    shutil.copytree(listed_out, out)
+    plan = Plan.load(out / "plan.json")
+    for mirrored in (False, True, True):
+        if mirrored:
+            sync(plan, out)
+        with pytest.raises(SystemExit) as stopped:
+            cli.main(["report", str(out)])
+        assert not stopped.value.code
+        if not mirrored:
+            assert not (out.parent / "mlflow.db").exists(), "a report alone makes no mirror"
+    client = client_of(out)
+    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
+    (summary,) = client.search_runs(everywhere, "tags.level = 'summary'")
+    assert text(out, summary, "report.html") == (out / "report/report.html").read_text(encoding="utf-8")
