@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-all test-cluster lint site format bench clean
+.PHONY: demo test test-pages test-all test-cluster lint site format bench clean
 
 demo: $(READY)    ## the whole job on synthetic faces: features, every subject held out, a leaderboard
 	$(BIN)/mer demo
 
 test: $(READY)    ## the tests that take seconds each
-	$(BIN)/pytest -n 2 -m "not slow and not fault and not cluster and not gpu and not browser"
+	$(BIN)/pytest -n 2 -m "not slow and not fault and not cluster and not gpu and not browser and not pages"
+
+test-pages: $(READY)    ## every command and the notebook of the pages
+	$(BIN)/pytest -m pages
 
 test-all: $(READY)    ## every test this machine can run
 	$(BIN)/pytest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -110,11 +111,17 @@ def summed_up(notes: Iterable[str]) -> list[str]:
     return [alike[0] + more[kind] for kind, alike in kinds.items()]
 
 
+def _plain(name: str) -> str:
+    """A name without case, signs and ways of writing numbers: CASME-II is casme2, and CAS(ME)³ casme3."""
+    roman = re.sub(r"\bI{2,3}\b", lambda found: str(len(found[0])), unicodedata.normalize("NFKC", name))
+    return re.sub(r"[^a-z0-9]", "", roman.lower()) or name
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A remedy that names the nearest known word, or lists the known ones if none is near."""
     words = sorted(known)
-    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in words}  # CASME-II is written in many ways
-    near = difflib.get_close_matches(re.sub(r"[^a-z0-9]", "", word.lower()), plain, n=1, cutoff=0.6)
+    plain = {_plain(name): name for name in words}
+    near = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=0.6)
     if near:
         return f"did you mean {plain[near[0]]!r}?"
     return f"known: {', '.join(words)}" if words else ""

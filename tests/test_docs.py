@@ -128,6 +128,7 @@ def run_line(page: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
         Path(to).write_text(out)
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE and blocks(page, "sh")])
 def test_every_command_of_a_page_runs(
     ray_session: None, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -76,6 +76,7 @@ def digest_of(text: str) -> str:
     return models()["mine"].code_digest()
 
 
+@pytest.mark.pages
 def test_the_page_can_be_followed_to_the_letter(
     ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
