@@ -61,7 +61,10 @@ def is_mirrored(out: Path) -> bool:
 
 def _mirrored(plan: Plan, scored: Sequence[CellPredictions], out: Path) -> dict[str, str]:
     cells = sorted([cell.key, *sorted(job.id for job in cell.done)] for cell in scored)
-    tried = [(study.name, len(history.configurations), history.closed) for study, history in histories(plan, out)]
+    tried = [
+        (study.name, [known.state for known in history.configurations], history.closed)
+        for study, history in histories(plan, out)
+    ]
     return {"uri": shown(tracking_uri(out)), "results": digest([plan.rule, cells, tried])}
 
 

@@ -23,7 +23,6 @@ from mer_data.problems import BadInput, Problem
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DATABASE = "mlflow.db"
 _PATIENCE = 10.0  # seconds until a store that does not answer counts as gone
 _TURN = 120.0  # seconds in which another writer should have ended
 _SQLITE = "sqlite:///"
@@ -36,12 +35,8 @@ def tracking_uri(out: Path) -> str:
 
     What means something in a URL is quoted in it: MLflow reads it so.
     """
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{str(database(out)).translate(_QUOTED)}"
-
-
-def database(out: Path) -> Path:
-    """The SQLite file beside an output folder."""
-    return out.resolve().parent / DATABASE
+    beside = str(out.resolve().parent / "mlflow.db").translate(_QUOTED)
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{beside}"
 
 
 def is_there(out: Path) -> bool:
