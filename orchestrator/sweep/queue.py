@@ -21,6 +21,7 @@ from orchestrator.sweep.dispatcher import TRIES
 
 SECONDS_BETWEEN_COUNTS = 3.0
 _SECONDS_BETWEEN_QUESTIONS = 1.0
+_TELLS_ENOUGH = 0.1  # of a fold; its first epochs hold what a process imports and compiles
 WAITING = 2  # trials that wait in Tune's queue; more would be trained although their race ends meanwhile
 # Tune keeps some 45 kB of every trial and writes all of them again and again: after so many, it starts afresh.
 _TRIALS_PER_RUN = 5000
@@ -148,7 +149,7 @@ class JobQueue(Searcher):
         told = [(job, running[job.id]) for _, job, _ in self._running.values() if job.id in running]
         self._part = sum(how_far.share for _, how_far in told)
         for job, how_far in told:
-            if how_far.done:
+            if how_far.share >= _TELLS_ENOUGH:
                 self._expected[job.model] = how_far.seconds / how_far.share
         if self._part:
             job, how_far = max(told, key=lambda pair: pair[1].share)
