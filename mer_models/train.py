@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,37 +41,15 @@ def fit(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: 
         If there are no training clips, the recipe does not fit the network, or the logits are not finite after some
         epoch.
     """
-    if spec.build is None:
-        raise ValueError(f"{spec.name} has no network")
-    if not len(arrays.labels):
-        raise TrainingFailed("no training clips")
-    torch.manual_seed(seed)  # the generators of all devices
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-
-    network = as_trained(spec.build(arrays.classes), device)
-    order = clip_order(arrays.labels, recipe, seed)
-    train = [Input(one, array, device, order) for one, array in zip(spec.inputs, arrays.train, strict=True)]
-    test = [Input(one, array, device) for one, array in zip(spec.inputs, arrays.test, strict=True)]
-    labels = torch.from_numpy(arrays.labels[order]).to(device)
-    step = _Step(spec, network, recipe)
-
+    training = Training(spec, arrays, recipe, seed, device)
     kept = recipe.kept_epochs()
     logits: list[Tensor] = []
     for epoch in range(1, recipe.epochs + 1):
-        network.train()
-        for batch in batches(len(labels), recipe, device):
-            step.take([x.batch(batch) for x in train], labels[batch])
-        step.end_epoch()
+        training.epoch(batches(len(training.labels), recipe, device))
         if epoch == kept[len(logits)]:
-            logits.append(predict(network, test, recipe.batch_size))
+            logits.append(training.logits())
         tell_epoch(epoch, recipe.epochs)
-    # One transfer at the end: asking the device earlier would make it wait for every epoch.
-    stacked = torch.stack(logits).cpu().numpy()
-    broken = ~np.isfinite(stacked).all(axis=(1, 2))
-    if broken.any():
-        raise TrainingFailed(f"logits are not finite after epoch {kept[int(broken.argmax())]}")
-    return Outcome(tuple(kept), stacked, _state(network) if arrays.keep_state else None)
+    return training.outcome(torch.stack(logits))
 
 
 def as_trained(network: nn.Module, device: str) -> nn.Module:
@@ -84,42 +62,84 @@ def _state(network: nn.Module) -> dict[str, npt.NDArray[Any]]:
     return {key: tensor.cpu().numpy() for key, tensor in network.state_dict().items()}
 
 
-class _Step:
-    """One optimizer step after the other, with the recipe's loss and schedule."""
+class Training:
+    """A fold in training: a fresh network, its clips on the device, and one epoch after the other.
 
-    def __init__(self, spec: ModelSpec, network: nn.Module, recipe: Recipe) -> None:
-        if recipe.penalty and not hasattr(network, "with_penalty"):
-            raise TrainingFailed(f"{spec.name} has no penalty of its own, so the recipe's penalty must be 0")
-        self._spec, self._network, self._recipe = spec, network, recipe
+    Parameters
+    ----------
+    spec, arrays, recipe, seed, device
+        As of :func:`fit`, which says what is raised.
+
+    Attributes
+    ----------
+    labels
+        Class index per training clip, duplicates included, int64 on the device.
+    optimizer, schedule
+        What moves the weights, and what moves the learning rates; None if they stay.
+    """
+
+    def __init__(self, spec: ModelSpec, arrays: FoldArrays, recipe: Recipe, seed: int, device: str) -> None:
+        if spec.build is None:
+            raise ValueError(f"{spec.name} has no network")
+        if not len(arrays.labels):
+            raise TrainingFailed("no training clips")
+        torch.manual_seed(seed)  # the generators of all devices
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+
+        self._spec, self._arrays, self._recipe = spec, arrays, recipe
+        self.network = as_trained(spec.build(arrays.classes), device)
+        order = clip_order(arrays.labels, recipe, seed)
+        self._train = [Input(one, array, device, order) for one, array in zip(spec.inputs, arrays.train, strict=True)]
+        self._test = [Input(one, array, device) for one, array in zip(spec.inputs, arrays.test, strict=True)]
+        self.labels = torch.from_numpy(arrays.labels[order]).to(device)
         self._loss = LOSSES[recipe.loss]
-        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        groups = spec.groups(network, recipe) if spec.groups else trained
-        self._optimizer = _optimizer(recipe, groups)
-        self._schedule = (
-            torch.optim.lr_scheduler.StepLR(self._optimizer, recipe.step_every, recipe.step_factor)
+        if recipe.penalty and not hasattr(self.network, "with_penalty"):
+            raise TrainingFailed(f"{spec.name} has no penalty of its own, so the recipe's penalty must be 0")
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.optimizer = _optimizer(recipe, spec.groups(self.network, recipe) if spec.groups else trained)
+        self.schedule = (
+            torch.optim.lr_scheduler.StepLR(self.optimizer, recipe.step_every, recipe.step_factor)
             if recipe.step_every
             else None
         )
 
-    def take(self, clips: list[Tensor], labels: Tensor) -> None:
-        """Learn from one batch."""
+    def epoch(self, order: Iterable[slice | Tensor]) -> None:
+        """Learn from all training clips, batch after batch."""
+        self.network.train()
+        for batch in order:
+            self.step(batch)
+            if self.schedule and self._recipe.step_unit == "step":
+                self.schedule.step()
+        if self.schedule and self._recipe.step_unit == "epoch":
+            self.schedule.step()
+
+    def step(self, batch: slice | Tensor) -> None:
+        """Learn from one batch. On a GPU nothing here waits for the host."""
+        clips, labels = [x.batch(batch) for x in self._train], self.labels[batch]
         if self._recipe.augment == "mirror":
             clips = mirrored(self._spec.inputs, clips)
         if self._recipe.penalty:
-            logits, penalty = self._network.with_penalty(*clips)  # type: ignore[operator]
+            logits, penalty = self.network.with_penalty(*clips)  # type: ignore[operator]
             loss = self._loss(logits, labels) + self._recipe.penalty * penalty
         else:
-            loss = self._loss(self._network(*clips), labels)
-        self._optimizer.zero_grad()
+            loss = self._loss(self.network(*clips), labels)
+        self.optimizer.zero_grad()
         loss.backward()
-        self._optimizer.step()
-        if self._schedule and self._recipe.step_unit == "step":
-            self._schedule.step()
+        self.optimizer.step()
 
-    def end_epoch(self) -> None:
-        """Let the schedule know."""
-        if self._schedule and self._recipe.step_unit == "epoch":
-            self._schedule.step()
+    def logits(self) -> Tensor:
+        """What the network says about the test clips now, ``[clips, classes]`` on the device."""
+        return predict(self.network, self._test, self._recipe.batch_size)
+
+    def outcome(self, logits: Tensor) -> Outcome:
+        """The result, from the logits ``[kept epochs, clips, classes]`` after each kept epoch."""
+        # One transfer at the end: asking the device earlier would make it wait for every epoch.
+        kept, stacked = self._recipe.kept_epochs(), logits.cpu().numpy()
+        broken = ~np.isfinite(stacked).all(axis=(1, 2))
+        if broken.any():
+            raise TrainingFailed(f"logits are not finite after epoch {kept[int(broken.argmax())]}")
+        return Outcome(tuple(kept), stacked, _state(self.network) if self._arrays.keep_state else None)
 
 
 def _optimizer(recipe: Recipe, groups: Any) -> torch.optim.Optimizer:
