@@ -20,7 +20,7 @@ from orchestrator.output.running import Running
 from orchestrator.output.weights import card_of, weights_file, write_weights
 
 _SECONDS_BETWEEN_NOTES = 5.0
-TRIES = 3  # how often a job is started whose worker is lost
+TRIES = 3  # how often a job is started whose worker is lost, or is not fit for it
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class Dispatcher:
         self._weights = ledger_root.parent / "weights"
         self._offered: dict[str, Job] = {}
         self._given_up: set[str] = set()
+        self._told: dict[str, tuple[str, bool]] = {}
         self._refused: Counter[str] = Counter()
         self._trouble: str | None = None
         self._running: dict[str, Running] = {}
@@ -94,6 +95,7 @@ class Dispatcher:
     def take(self, job_id: str) -> Work | None:
         """The work of a job; None if it was given up or is done."""
         job = self._job(job_id)
+        self._told.pop(job_id, None)
         done = self._ledger.has(job_id) and not self._plan.keeps_weights(job)  # its worker was lost right after
         if done or job_id in self._given_up:
             return None
@@ -182,6 +184,7 @@ class Dispatcher:
     def refuse(self, job_id: str, reason: str) -> None:
         """A worker cannot train as the driver wants. A job that finds no other worker ends the sweep: none would."""
         self.fail(job_id, reason)
+        self._told[job_id] = reason, True
         self._refused[job_id] += 1
         if self._refused[job_id] == TRIES:
             self._trouble = reason
@@ -189,5 +192,13 @@ class Dispatcher:
     def fail(self, job_id: str, reason: str) -> None:
         """Remember why a job gave no result."""
         self._ended(job_id)
+        self._told[job_id] = reason, False
         with self._noticing_trouble():
             self._ledger.record_failure(job_id, reason)
+
+    def ended(self, job_id: str) -> tuple[str | None, bool]:
+        """Why a job gave no result, as its worker told since it took it, and whether another worker is to take it.
+
+        A worker that was lost told nothing.
+        """
+        return self._told.pop(job_id, (None, False))

@@ -14,10 +14,12 @@ from ray.tune.search import Searcher
 from mer_models.spec import models
 from orchestrator.console import Advance
 from orchestrator.experiment.plan import Job
+from orchestrator.machines.answers import Machines
 from orchestrator.machines.resources import Resources
 from orchestrator.output.ledger import Ledger
 from orchestrator.output.running import Running
 from orchestrator.sweep.dispatcher import TRIES
+from orchestrator.sweep.lost_workers import LostWorkers
 
 SECONDS_BETWEEN_COUNTS = 3.0
 _SECONDS_BETWEEN_QUESTIONS = 1.0
@@ -83,6 +85,7 @@ class JobQueue(Searcher):
         shares: Callable[[Job], float] = declared_share,
         cpu_folds: int = 0,
         recount: Callable[[], Resources] | None = None,
+        machines: Machines | None = None,
     ) -> None:
         super().__init__(metric="seconds", mode="min")
         self._sources, self._dispatcher, self._ledger, self._progress = list(sources), dispatcher, ledger, progress
@@ -91,6 +94,7 @@ class JobQueue(Searcher):
         self._recount, self._counted = recount, time.monotonic()
         self._again: deque[tuple[Source, Job, float]] = deque()
         self._tries: Counter[str] = Counter()
+        self._lost: LostWorkers[tuple[Source, Job, float]] = LostWorkers(machines)
         self._running: dict[str, tuple[Source, Job, float]] = {}
         self._took: defaultdict[str, list[float]] = defaultdict(list)
         self.ended, self.training_seconds, self.busy_seconds = 0, 0.0, 0.0
@@ -116,11 +120,12 @@ class JobQueue(Searcher):
         """The configuration of the next trial: a job's id and the share of a GPU it takes."""
         self._notice_machines()
         self._notice_epochs()
-        if len(self._running) >= self.slots + WAITING:
+        self._notice_losses()
+        if len(self._running) >= self.slots + WAITING or self._lost.wait():
             return None
         taken = self._next() if self._given < _TRIALS_PER_RUN else None
         if taken is None:
-            if self._running:
+            if self._running or (self._lost and self.trouble is None and self._given < _TRIALS_PER_RUN):
                 return None
             self.over = self._given < _TRIALS_PER_RUN or self.trouble is not None
             # The word that Tune compares with, although it declares mappings only.
@@ -129,7 +134,7 @@ class JobQueue(Searcher):
         _, job, share = self._running[trial_id] = taken
         if job.recipe is not None:  # of a search; the dispatcher has the others in its plan, and may still be starting
             ray.get(self._dispatcher.offer.remote(job))
-        return {"job": job.id, "gpu": share}
+        return {"job": job.id, "gpu": share, "lost": self._lost.gave(job.id)}
 
     def _notice_machines(self) -> None:
         """Count what has joined since the sweep began; what is lost may come back."""
@@ -157,13 +162,17 @@ class JobQueue(Searcher):
             self._progress.advance(0, note, self._seconds_left(self._left()), part=self._part)
 
     def _left(self) -> int:
-        return sum(source.left for source in self._sources) + len(self._running) + len(self._again)
+        given = len(self._running) + len(self._again) + len(self._lost)
+        return sum(source.left for source in self._sources) + given
 
     def _next(self) -> tuple[Source, Job, float] | None:
         if self.trouble is not None:
             return None
         if self._again:
             return self._again.popleft()
+        back = self._lost.take()
+        if back is not None:
+            return back
         for source in self._sources:
             try:
                 job = source.take()
@@ -190,8 +199,28 @@ class JobQueue(Searcher):
         self.training_seconds += seconds
         self.busy_seconds += seconds * max(1 / self._have.cpus, share / self._have.gpus if share else 0.0)
         self.trouble = self.trouble or ray.get(self._dispatcher.trouble.remote())
-        failure = self._failure(job, error=error or not result)
-        if failure is not None and self._try_again(source, job, share, memory=bool((result or {}).get("memory"))):
+        if not self._ledger.has(job.id):
+            told, by_another = ray.get(self._dispatcher.ended.remote(job.id))
+            if by_another:
+                self._again.append((source, job, share))
+                return
+            if told is None and (error or not result):
+                self._lost.add(job.id, (source, job, share))
+                return
+        self._end(source, job, share, seconds, memory=bool((result or {}).get("memory")))
+
+    def _notice_losses(self) -> None:
+        """Give up folds whose workers were lost too often."""
+        self._lost.settle()
+        while self._lost.spent:
+            source, job, share = self._lost.spent.pop()
+            reason = f"its worker process was lost {TRIES} times; did it run out of memory?"
+            ray.get(self._dispatcher.fail.remote(job.id, reason))
+            self._end(source, job, share, 0.0, memory=False)
+
+    def _end(self, source: Source, job: Job, share: float, seconds: float, *, memory: bool) -> None:
+        failure = self._failure(job)
+        if failure is not None and self._try_again(source, job, share, memory=memory):
             return
         source.finish(job, failure)
         self.ended += 1
@@ -199,14 +228,10 @@ class JobQueue(Searcher):
         left = self._left()
         self._progress.advance(1, f"{job.model} on {job.dataset}", self._seconds_left(left), total=self.ended + left)
 
-    def _failure(self, job: Job, *, error: bool) -> str | None:
+    def _failure(self, job: Job) -> str | None:
         if self._ledger.has(job.id):
             return None
-        noted = self._ledger.failures([job.id]).get(job.id)
-        if noted is None and error:
-            noted = f"its worker process was lost {TRIES} times; did it run out of memory?"
-            ray.get(self._dispatcher.fail.remote(job.id, noted))
-        return noted or "no reason was noted"
+        return self._ledger.failures([job.id]).get(job.id) or "no reason was noted"
 
     def _try_again(self, source: Source, job: Job, share: float, *, memory: bool) -> bool:
         """Whether a failed job is given out once more: with a larger share if its GPU's memory was too small."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import ray
@@ -33,7 +33,11 @@ _REHEARSED: set[tuple[str, tuple[InputSpec, ...]]] = set()  # what this process 
 _PAUSE = 10.0  # seconds; a machine that trains nothing must not take one fold after the other
 
 
-class Unfit(RuntimeError):  # noqa: N818 - the worker is unfit, not the fold
+class Spoilt(RuntimeError):  # noqa: N818 - the process is spoilt, not the fold
+    """Raised by a worker that has told the dispatcher what happened, and whose process is not to be used again."""
+
+
+class Unfit(Spoilt):
     """Raised by a worker that cannot train as the driver wants: its fold goes to another one."""
 
 
@@ -84,13 +88,13 @@ class FoldTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train the fold. A failure of training itself is a result; only a lost worker makes Tune try again."""
+        """Train the fold. That training gave nothing is a result; after a bug the process is not used again."""
         import torch
 
         if self._unfit is not None:
             ray.get(self._dispatcher.refuse.remote(self._job_id, str(self._unfit)))
             time.sleep(_PAUSE)
-            raise Unfit(str(self._unfit))  # for Tune a lost worker: it starts the fold in another one
+            raise Unfit(str(self._unfit))
         seconds, memory = 0.0, False
         try:
             with self._watched():
@@ -98,13 +102,18 @@ class FoldTrainable(tune.Trainable):
         except torch.cuda.OutOfMemoryError as error:
             memory = True
             ray.get(self._dispatcher.fail.remote(self._job_id, f"the GPU's memory was too small: {error}"))
-        except Exception as error:
-            told = isinstance(error, TrainingFailed | BadInput)
-            reason = str(error) if told else traceback.format_exc(limit=8)
-            ray.get(self._dispatcher.fail.remote(self._job_id, reason))
-            if "CUDA" in reason:
-                raise  # a broken CUDA context needs a fresh process
+        except (TrainingFailed, BadInput) as error:
+            ray.get(self._dispatcher.fail.remote(self._job_id, str(error)))
+        except SystemExit as error:
+            self._spoil(f"its code called sys.exit({error.code!r})")
+        except Exception:
+            self._spoil(traceback.format_exc(limit=8))
         return {"seconds": seconds, "memory": memory, "done": True}
+
+    def _spoil(self, reason: str) -> NoReturn:
+        """Fail, and take no other fold: nobody knows what is left, as threads or a broken CUDA context."""
+        ray.get(self._dispatcher.fail.remote(self._job_id, reason))
+        raise Spoilt(reason) from None
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

@@ -22,14 +22,15 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from mer_data.problems import BadInput, Problem
 from orchestrator.console import Console
 from orchestrator.experiment.plan import Job, Plan
+from orchestrator.machines.answers import AskedMachines
 from orchestrator.machines.code_version import what_runs
 from orchestrator.machines.ray_cluster import dashboard, on_standing_cluster
 from orchestrator.machines.resources import Resources, count
 from orchestrator.output.ledger import Ledger
-from orchestrator.sweep.dispatcher import TRIES, Dispatcher
+from orchestrator.sweep.dispatcher import Dispatcher
 from orchestrator.sweep.gpu_share import measure_shares
 from orchestrator.sweep.queue import WAITING, JobQueue, Listed, Source, declared_share
-from orchestrator.sweep.trial import FoldTrainable, Unfit
+from orchestrator.sweep.trial import FoldTrainable, Spoilt
 
 _LOGGERS = ("ray.tune.execution.tune_controller", "ray.tune.tune")
 
@@ -113,7 +114,7 @@ def sweep(
                 retries=retries,
                 shares=shares,
                 cpu_folds=have.cpus_without_gpu if gpu and plan.device == "both" else 0,
-                recount=partial(count, standing=True) if on_standing_cluster() else None,
+                **_of_cluster(),
             )
             _run_to_its_end(queue, dispatcher, fold_minutes, out, console)
     finally:
@@ -121,6 +122,11 @@ def sweep(
         # Results are in the ledger. What Tune keeps of its own is of no use to anyone.
         shutil.rmtree(out / "tune", ignore_errors=True)
     return SweepCost(queue.ended, time.perf_counter() - start, queue.training_seconds, queue.busy_seconds)
+
+
+def _of_cluster() -> dict[str, Any]:
+    """What the queue asks about a cluster, whose machines come and go."""
+    return {"recount": partial(count, standing=True), "machines": AskedMachines()} if on_standing_cluster() else {}
 
 
 def _run_to_its_end(queue: JobQueue, dispatcher: Any, fold_minutes: float | None, out: Path, console: Console) -> None:
@@ -148,18 +154,27 @@ def _tune(queue: JobQueue, slots: int, folder: Path, fixed: dict[str, Any]) -> N
     logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
     trainable = tune.with_parameters(FoldTrainable, **fixed)
     tuner = tune.Tuner(
-        # Worker processes are reused between trials of equal resources, which the queue keeps together.
-        tune.with_resources(trainable, lambda config: tune.PlacementGroupFactory([{"CPU": 1, "GPU": config["gpu"]}])),
+        tune.with_resources(trainable, takes),
         tune_config=tune.TuneConfig(search_alg=queue, num_samples=-1, reuse_actors=True),
         run_config=tune.RunConfig(
             name="sweep",
             storage_path=str(folder.resolve()),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=TRIES - 1),
+            failure_config=tune.FailureConfig(max_failures=0),  # the queue gives out again what was lost
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
     tuner.fit()
+
+
+def takes(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What a trial takes. The queue keeps those together that take the same, so that they can use the same processes.
+
+    A fold whose worker was lost takes something with a name of its own: it shall not end with a process that others
+    have used, and no other fold with one that it has used.
+    """
+    name = f"{config['job']}-{config['lost']}" if config["lost"] else ""
+    return tune.PlacementGroupFactory([{"CPU": 1, "GPU": config["gpu"]}], name=name)
 
 
 @contextmanager
@@ -184,7 +199,7 @@ class _Words(logging.Filter):
         """Whether Tune's own record is shown."""
         error = record.exc_info[1] if record.exc_info else None
         # Which folds failed, and why, is told when the sweep is over.
-        if isinstance(error, Unfit) or record.getMessage().startswith("Trials did not complete"):
+        if isinstance(error, Spoilt) or record.getMessage().startswith("Trials did not complete"):
             return False
         if not isinstance(error, ActorDiedError | ActorUnavailableError) or "creation task" in str(error):
             return True

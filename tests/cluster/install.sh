@@ -21,6 +21,6 @@ fi
 # The hosts of the tests have no network beyond each other; pip finds these in the virtual environment's folder.
 WHEELS=$("$PYTHON" -c 'import sys; print(sys.prefix)')/wheels
 if ! test -d "$WHEELS"; then
-    "$PYTHON" -m pip download --quiet --dest "$WHEELS.new" hatchling editables
+    "$PYTHON" -m pip download --quiet --dest "$WHEELS.new" hatchling hatch-fancy-pypi-readme editables
     mv "$WHEELS.new" "$WHEELS"
 fi

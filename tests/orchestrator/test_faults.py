@@ -175,6 +175,46 @@ def test_a_hanging_fold_is_ended_and_the_rest_goes_on(folder: Path) -> None:
     assert {failure["reason"] for failure in jobs["failures"]} == {"took longer than 0.2 minutes (fold_minutes)"}
 
 
+ENDING = '''
+import os
+import sys
+import threading
+from mer_models.spec import ModelSpec, Recipe, register
+from mer_models.baselines import fit_majority
+
+def quits(spec, arrays, recipe, seed, device):
+    sys.exit(3)
+
+def dies(spec, arrays, recipe, seed, device):
+    os._exit(1)
+
+def dies_later(spec, arrays, recipe, seed, device):
+    """Gives its result, and takes the process with it a moment later."""
+    threading.Timer(0.3, os._exit, (1,)).start()
+    return fit_majority(spec, arrays, recipe, seed, device)
+
+for fit in (quits, dies, dies_later):
+    register(ModelSpec(name=fit.__name__, paper="none", inputs=(), recipe=Recipe(epochs=1), fit=fit))
+'''
+
+
+def test_models_that_end_their_process_cost_no_other_model_a_fold(folder: Path) -> None:
+    (folder / "ending.py").write_text(ENDING)
+    models = "models=[dies_later, quits, majority, dies]"
+    settings = [part for change in (models, "search=null", "recipes={}") for part in ("--set", change)]
+    arguments = ("run", "faults.yaml", "--models", "ending.py", "--out", "runs/ending", "--json", *settings)
+    status, output, errors = drivers.end(drivers.start(folder, *arguments))
+    assert status == 1, errors
+    assert "Traceback" not in errors
+    jobs = json.loads(output)["status"]
+    reasons = {failure["model"]: failure["reason"] for failure in jobs["failures"]}
+    assert jobs["jobs"]["failed"] == 16
+    assert jobs["jobs"]["missing"] == 0
+    assert reasons["quits"] == "its code called sys.exit(3)"
+    assert "was lost 3 times" in reasons["dies"]
+    assert reasons.keys() == {"quits", "dies"}
+
+
 SPY = '''
 import gc
 import numpy as np

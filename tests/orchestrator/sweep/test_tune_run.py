@@ -44,7 +44,7 @@ def plan(blob_store: Store) -> Plan:
 
 
 def as_actor(dispatcher: Dispatcher) -> Any:
-    names = ("offer", "take", "commit", "fail", "refuse", "trouble", "running")
+    names = ("offer", "take", "commit", "fail", "refuse", "trouble", "running", "ended", "give_up")
     return SimpleNamespace(**{name: SimpleNamespace(remote=getattr(dispatcher, name)) for name in names})
 
 
