@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-pages test-all test-cluster lint site format bench clean
+.PHONY: demo test test-pages test-all test-cluster lint site format bench gpu clean
 
 demo: $(READY)    ## the whole job on synthetic faces: features, every subject held out, a leaderboard
 	$(BIN)/mer demo
@@ -52,6 +52,9 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Fetching about 0.8 GB, once, which takes 2.6 GB on the disk (a PyTorch for GPUs: 3 GB more)."
 	$(INSTALL) --constraint constraints.txt --editable ".[dev]"
 	touch $(READY)
+
+gpu: $(READY)    ## what this machine's GPU makes of many folds: tests, and gpu-report.html to send; eight minutes
+	$(BIN)/python tests/benchmarks/gpu_report.py
 
 clean:
 	rm -rf .venv site .cache .mypy_cache .pytest_cache .ruff_cache

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+from mer_models.spec import RESIDENT_BYTES, FoldArrays, ModelSpec, Outcome, Recipe
 
-from mer_models.recorded import GraphLane, Lane, RecordedFold
-from mer_models.spec import FoldArrays, ModelSpec, Outcome, Recipe
+if TYPE_CHECKING:
+    from mer_models.recorded import Lane, RecordedFold
 
 # PyTorch hands out 32 streams and then the first ones again.
 LARGEST = 32
@@ -45,10 +46,21 @@ class Ended:
     seconds: float
 
 
+def why_not(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe) -> str:
+    """Why a fold is trained operator by operator, whatever the device can do; empty if it may be recorded."""
+    if spec.build is None or (spec.fit.__module__, spec.fit.__name__) != ("mer_models.train", "fit"):
+        return "it is not trained by the loop for networks"
+    if recipe.epochs <= 2:
+        return "it has too few epochs"
+    if any(rows.nbytes > RESIDENT_BYTES for rows in (*arrays.train, *arrays.test)):
+        return "its clips do not lie on the GPU"
+    return ""
+
+
 def train_pack(
     folds: Sequence[PackedFold],
     tell: Callable[[int, int, int], None],
-    lane: Callable[[], Lane] = GraphLane,
+    make_lane: Callable[[], Lane] | None = None,
 ) -> Iterator[Ended]:
     """Train folds side by side; each has the result that it has alone.
 
@@ -56,23 +68,28 @@ def train_pack(
     ----------
     folds
         At most 32, of any networks and lengths, each of which may be recorded
-        (:func:`mer_models.recorded.why_not`).
+        (:func:`why_not`).
     tell
         Called with place, epochs done and epochs of all, after every epoch.
-    lane
-        Makes a lane.
+    make_lane
+        Makes a lane; one of the GPU if not given.
 
     Yields
     ------
     Ended
         As each ends. Whatever recording itself raises is raised: the process must not record again.
     """
+    import torch
+
+    from mer_models.recorded import GraphLane, RecordedFold
+
+    make_lane = make_lane or GraphLane
     running: dict[int, RecordedFold] = {}
     seconds = [0.0] * len(folds)
     for place, fold in enumerate(folds):
         start = time.perf_counter()
         try:
-            running[place] = RecordedFold(fold.spec, fold.arrays, fold.recipe, fold.seed, lane())
+            running[place] = RecordedFold(fold.spec, fold.arrays, fold.recipe, fold.seed, make_lane())
         except torch.cuda.OutOfMemoryError as error:
             if not running:
                 yield Ended(place, error, 0.0)

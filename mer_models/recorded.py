@@ -22,8 +22,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from mer_models.spec import RESIDENT_BYTES, FoldArrays, ModelSpec, Outcome, Recipe
-from mer_models.train import Training, batches, fit
+from mer_models.spec import FoldArrays, ModelSpec, Outcome, Recipe
+from mer_models.train import Training, batches
 
 Work = Callable[[], None]
 
@@ -47,17 +47,6 @@ class Lane(Protocol):
 
     def wait(self) -> None:
         """Wait until all but the last call of this has been reached by the device."""
-
-
-def why_not(spec: ModelSpec, arrays: FoldArrays, recipe: Recipe) -> str:
-    """Why a fold is trained operator by operator, whatever the device can do; empty if it may be recorded."""
-    if spec.build is None or spec.fit is not fit:
-        return "it is not trained by the loop for networks"
-    if recipe.epochs <= 2:
-        return "it has too few epochs"
-    if any(rows.nbytes > RESIDENT_BYTES for rows in (*arrays.train, *arrays.test)):
-        return "its clips do not lie on the GPU"
-    return ""
 
 
 class RecordedFold:

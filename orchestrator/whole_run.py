@@ -263,6 +263,7 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
             console,
             retries=experiment.retries,
             fold_minutes=experiment.fold_minutes,
+            gpus=experiment.gpu,
         )
     finally:
         ledger.forget_running()

@@ -16,8 +16,8 @@ def run_here(dispatcher: Dispatcher, job: Job) -> None:
     calls = {
         name: SimpleNamespace(remote=getattr(dispatcher, name)) for name in ("take", "note_epoch", "commit", "fail")
     }
-    worker._dispatcher, worker._job_id, worker._device = SimpleNamespace(**calls), job.id, "cpu"
-    worker._fold_minutes = None
+    worker._dispatcher, worker._device, worker._fold_minutes = SimpleNamespace(**calls), "cpu", None
+    worker.reset_config({"jobs": [job.id], "way": "plain"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ray.get", lambda result: result)
         with suppress(Spoilt):

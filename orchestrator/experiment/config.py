@@ -8,7 +8,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import APEX_SOURCES
@@ -139,6 +148,28 @@ class Search(_Strict):
         return self.sampler == "random" or self.configurations <= STARTUP
 
 
+class Gpu(_Strict):
+    """How folds are trained on GPUs. The result is the same, but for rounding where the note of the run says so.
+
+    Attributes
+    ----------
+    way
+        ``plain``: operator by operator. ``graph``: recorded once and repeated by the GPU. ``auto`` takes what a
+        measurement before the sweep shows to be faster, if it computes the same.
+    pack
+        How many recorded folds one process trains side by side, at most 32.
+    """
+
+    way: Literal["auto", "plain", "graph"] = "auto"
+    pack: Annotated[int, Field(ge=1, le=32)] | Literal["auto"] = "auto"
+
+    @model_validator(mode="after")
+    def _recorded(self) -> Gpu:
+        if self.way == "plain" and self.pack != "auto":
+            raise ValueError("pack is for folds that are recorded: leave it out, or set way to auto or graph")
+        return self
+
+
 class Experiment(_Strict):
     """Everything an experiment file can say.
 
@@ -162,6 +193,8 @@ class Experiment(_Strict):
         Every job is run once per seed.
     device
         ``auto`` takes GPUs if the cluster has any; ``both`` also trains small networks on machines without one.
+    gpu
+        How folds are trained on GPUs.
     search
         Choose epoch and hyper-parameters without seeing the held-out subjects.
     retries
@@ -184,6 +217,7 @@ class Experiment(_Strict):
     recipes: dict[str, dict[str, Any]] = {}
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], *_Several] = [0]
     device: Literal["auto", "cpu", "cuda", "both"] = "auto"
+    gpu: Gpu = Gpu()
     search: Search | None = None
     retries: Annotated[int, Field(ge=0)] = 0
     fold_minutes: Annotated[float, Field(gt=0)] | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import ray
 from ray.tune.search import Searcher
 
-from mer_models.spec import models
 from orchestrator.console import Advance
 from orchestrator.experiment.plan import Job
 from orchestrator.machines.answers import Machines
@@ -20,6 +20,7 @@ from orchestrator.output.ledger import Ledger
 from orchestrator.output.running import Running
 from orchestrator.sweep.dispatcher import TRIES
 from orchestrator.sweep.lost_workers import LostWorkers
+from orchestrator.sweep.places import Place, declared
 
 SECONDS_BETWEEN_COUNTS = 3.0
 _SECONDS_BETWEEN_QUESTIONS = 1.0
@@ -64,13 +65,21 @@ class Listed:
         return len(self._jobs)
 
 
-def declared_share(job: Job) -> float:
-    """The share of a GPU that a job's model declares."""
-    return models()[job.model].gpu_share
+@dataclass(frozen=True)
+class Given:
+    """A job that is given out: where it came from, and where it is trained."""
+
+    source: Source
+    job: Job
+    place: Place
 
 
 class JobQueue(Searcher):
-    """Gives Tune one job after the other, takes note of their ends, and shows how far everything is."""
+    """Gives Tune one job after the other, takes note of their ends, and shows how far everything is.
+
+    A trial is one job, or on a GPU several that are recorded and trained side by side, a pack. Each of them ends by
+    itself, and those of a pack that is lost are given out again alone.
+    """
 
     def __init__(
         self,
@@ -82,7 +91,7 @@ class JobQueue(Searcher):
         *,
         gpu: bool,
         retries: int,
-        shares: Callable[[Job], float] = declared_share,
+        places: Callable[[Job], Place] = declared,
         cpu_folds: int = 0,
         recount: Callable[[], Resources] | None = None,
         machines: Machines | None = None,
@@ -90,12 +99,13 @@ class JobQueue(Searcher):
         super().__init__(metric="seconds", mode="min")
         self._sources, self._dispatcher, self._ledger, self._progress = list(sources), dispatcher, ledger, progress
         self._have, self._gpu, self._retries = have, gpu, retries
-        self._shares, self._cpu_folds = shares, cpu_folds
+        self._places, self._cpu_folds = places, cpu_folds
         self._recount, self._counted = recount, time.monotonic()
-        self._again: deque[tuple[Source, Job, float]] = deque()
+        self._again: deque[Given] = deque()
         self._tries: Counter[str] = Counter()
-        self._lost: LostWorkers[tuple[Source, Job, float]] = LostWorkers(machines)
-        self._running: dict[str, tuple[Source, Job, float]] = {}
+        self._lost: LostWorkers[Given] = LostWorkers(machines)
+        self._running: dict[str, list[Given]] = {}
+        self._size: dict[str, int] = {}  # of the trials that run, with how many jobs each began
         self._took: defaultdict[str, list[float]] = defaultdict(list)
         self.ended, self.training_seconds, self.busy_seconds = 0, 0.0, 0.0
         self.over, self._given = False, 0
@@ -117,7 +127,7 @@ class JobQueue(Searcher):
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """The configuration of the next trial: a job's id and the share of a GPU it takes."""
+        """The configuration of the next trial: its jobs, the share of a GPU it takes, and how they are trained."""
         self._notice_machines()
         self._notice_epochs()
         self._notice_losses()
@@ -131,10 +141,29 @@ class JobQueue(Searcher):
             # The word that Tune compares with, although it declares mappings only.
             return cast("dict[str, Any]", Searcher.FINISHED)
         self._given += 1
-        _, job, share = self._running[trial_id] = taken
-        if job.recipe is not None:  # of a search; the dispatcher has the others in its plan, and may still be starting
-            ray.get(self._dispatcher.offer.remote(job))
-        return {"job": job.id, "gpu": share, "lost": self._lost.gave(job.id)}
+        pack = self._running[trial_id] = [taken, *self._beside(taken.place)]
+        self._size[trial_id] = len(pack)
+        for one in pack:
+            if (
+                one.job.recipe is not None
+            ):  # of a search; the dispatcher has the others in its plan, and may still start
+                ray.get(self._dispatcher.offer.remote(one.job))
+        lost = max(self._lost.gave(one.job.id) for one in pack)
+        jobs = [one.job.id for one in pack]
+        return {"jobs": jobs, "gpu": taken.place.taken, "way": taken.place.way, "lost": lost}
+
+    def _beside(self, place: Place) -> Iterator[Given]:
+        """What is trained beside a job: what there is now, of its kind, and no more than is fair to other GPUs."""
+        load, fair = 1 / place.pack, math.ceil((1 + self._left()) / max(self._have.gpus, 1))
+        for _ in range(min(place.pack, fair) - 1):
+            another = self._next()
+            if another is None:
+                return
+            load += 1 / another.place.pack
+            if another.place.way != place.way or another.place.pack == 1 or load > 1 + 1e-9:
+                self._again.append(another)
+                return
+            yield another
 
     def _notice_machines(self) -> None:
         """Count what has joined since the sweep began; what is lost may come back."""
@@ -151,7 +180,7 @@ class JobQueue(Searcher):
             return
         self._asked = time.monotonic()
         running: Mapping[str, Running] = ray.get(self._dispatcher.running.remote())
-        told = [(job, running[job.id]) for _, job, _ in self._running.values() if job.id in running]
+        told = [(job, running[job.id]) for job in self._jobs() if job.id in running]
         self._part = sum(how_far.share for _, how_far in told)
         for job, how_far in told:
             if how_far.share >= _TELLS_ENOUGH:
@@ -161,11 +190,14 @@ class JobQueue(Searcher):
             note = f"{job.model} on {job.dataset}, epoch {how_far.done} of {how_far.of}"
             self._progress.advance(0, note, self._seconds_left(self._left()), part=self._part)
 
+    def _jobs(self) -> Iterator[Job]:
+        return (given.job for pack in self._running.values() for given in pack)
+
     def _left(self) -> int:
-        given = len(self._running) + len(self._again) + len(self._lost)
+        given = sum(map(len, self._running.values())) + len(self._again) + len(self._lost)
         return sum(source.left for source in self._sources) + given
 
-    def _next(self) -> tuple[Source, Job, float] | None:
+    def _next(self) -> Given | None:
         if self.trouble is not None:
             return None
         if self._again:
@@ -180,49 +212,76 @@ class JobQueue(Searcher):
                 self.trouble = f"cannot be written: {error.strerror or error} (make room or give access)"
                 return None
             if job is not None:
-                return source, job, self._place(self._shares(job)) if self._gpu else 0.0
+                return Given(source, job, self._place(self._places(job)) if self._gpu else Place())
         return None
 
-    def _place(self, share: float) -> float:
-        """The share of a GPU for the next job: none if its network is small, no GPU is free for it, and a core is."""
-        taken = [running for _, _, running in self._running.values()]
-        on_gpu = sum(running > 0 for running in taken)
-        free = sum(taken) + share <= self._have.gpus and on_gpu < self._have.cpus - self._have.cpus_without_gpu
-        if free or share > _SMALL or len(taken) - on_gpu >= self._cpu_folds:
-            return share
-        return 0.0
+    def _place(self, wanted: Place) -> Place:
+        """The place of the next job: a core if its network is small, no GPU is free for it, and a core is."""
+        taken = [pack[0].place.taken for pack in self._running.values()]
+        on_gpu = sum(share > 0 for share in taken)
+        free = sum(taken) + wanted.taken <= self._have.gpus
+        free = free and on_gpu < self._have.cpus - self._have.cpus_without_gpu
+        if free or wanted.share > _SMALL or len(taken) - on_gpu >= self._cpu_folds:
+            return wanted
+        return Place()
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """A job of a pack has ended, with its result in the ledger or a reason why not; others go on."""
+        pack, together = self._running[trial_id], self._size[trial_id]
+        given = next(one for one in pack if one.job.id == result["job"])
+        pack.remove(given)
+        seconds, taken = float(result["seconds"]), given.place.taken
+        self.training_seconds += seconds
+        self.busy_seconds += seconds * max(1 / self._have.cpus, taken / self._have.gpus if taken else 0.0)
+        self.trouble = self.trouble or ray.get(self._dispatcher.trouble.remote())
+        if result["unbegun"]:
+            self._again.append(replace(given, place=given.place.with_fewer(together)))
+        elif self._is_told(given):
+            self._end(given, seconds, memory=bool(result["memory"]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A trial has ended: with a result in the ledger, with a reason why not, or because its worker was lost."""
-        source, job, share = self._running.pop(trial_id)
-        seconds = float((result or {}).get("seconds", 0.0))
-        self.training_seconds += seconds
-        self.busy_seconds += seconds * max(1 / self._have.cpus, share / self._have.gpus if share else 0.0)
+        """A trial has ended: with the last of its jobs, or because its worker was lost."""
+        if result:
+            self.on_trial_result(trial_id, result)
         self.trouble = self.trouble or ray.get(self._dispatcher.trouble.remote())
-        if not self._ledger.has(job.id):
-            told, by_another = ray.get(self._dispatcher.ended.remote(job.id))
-            if by_another:
-                self._again.append((source, job, share))
-                return
-            if told is None and (error or not result):
-                self._lost.add(job.id, (source, job, share))
-                return
-        self._end(source, job, share, seconds, memory=bool((result or {}).get("memory")))
+        pack, together = self._running.pop(trial_id), self._size.pop(trial_id)
+        for given in pack:
+            if self._is_told(given, lost=together):
+                self._end(given, 0.0, memory=False)
+
+    def _is_told(self, given: Given, *, lost: int = 0) -> bool:
+        """Whether a job has a result or a reason why not. If not, it is given out again.
+
+        `lost` is the number of jobs of its trial, if its worker may be lost: of several, nobody knows whose fault it
+        was, so each is tried alone; one that was alone has lost a try.
+        """
+        if self._ledger.has(given.job.id):
+            return True
+        told, by_another = ray.get(self._dispatcher.ended.remote(given.job.id))
+        if by_another:
+            self._again.append(given)
+        elif told is None and lost:
+            alone = replace(given, place=given.place.alone())
+            if lost > 1:
+                self._again.append(alone)
+            else:
+                self._lost.add(given.job.id, alone)
+        return not by_another and (told is not None or not lost)
 
     def _notice_losses(self) -> None:
         """Give up folds whose workers were lost too often."""
         self._lost.settle()
         while self._lost.spent:
-            source, job, share = self._lost.spent.pop()
+            given = self._lost.spent.pop()
             reason = f"its worker process was lost {TRIES} times; did it run out of memory?"
-            ray.get(self._dispatcher.fail.remote(job.id, reason))
-            self._end(source, job, share, 0.0, memory=False)
+            ray.get(self._dispatcher.fail.remote(given.job.id, reason))
+            self._end(given, 0.0, memory=False)
 
-    def _end(self, source: Source, job: Job, share: float, seconds: float, *, memory: bool) -> None:
-        failure = self._failure(job)
-        if failure is not None and self._try_again(source, job, share, memory=memory):
+    def _end(self, given: Given, seconds: float, *, memory: bool) -> None:
+        job, failure = given.job, self._failure(given.job)
+        if failure is not None and self._try_again(given, memory=memory):
             return
-        source.finish(job, failure)
+        given.source.finish(job, failure)
         self.ended += 1
         self._took[job.model].append(seconds)
         left = self._left()
@@ -233,15 +292,15 @@ class JobQueue(Searcher):
             return None
         return self._ledger.failures([job.id]).get(job.id) or "no reason was noted"
 
-    def _try_again(self, source: Source, job: Job, share: float, *, memory: bool) -> bool:
+    def _try_again(self, given: Given, *, memory: bool) -> bool:
         """Whether a failed job is given out once more: with a larger share if its GPU's memory was too small."""
-        if memory and 0 < share < 1:
-            self._again.append((source, job, min(2 * share, 1.0)))
+        if memory and 0 < given.place.share < 1:
+            self._again.append(replace(given, place=given.place.roomier()))
             return True
-        self._tries[job.id] += 1
-        if self._tries[job.id] > self._retries:
+        self._tries[given.job.id] += 1
+        if self._tries[given.job.id] > self._retries:
             return False
-        self._again.append((source, job, share))
+        self._again.append(given)
         return True
 
     def _seconds_left(self, left: int) -> float:

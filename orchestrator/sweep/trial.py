@@ -1,4 +1,4 @@
-"""One job as a Ray Tune trial: take the work, train, give the logits to the dispatcher."""
+"""One job, or a pack of them, as a Ray Tune trial: take the work, train, give the logits to the dispatcher."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import platform
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any, NoReturn
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
@@ -21,12 +21,26 @@ from ray import tune
 from mer_data.problems import BadInput, Problem
 from mer_data.storage.shards import Feature, LazyRows
 from mer_data.storage.store import Store
+from mer_models.pack import Ended, PackedFold, train_pack, why_not
 from mer_models.progress import heard_by
-from mer_models.spec import RESIDENT_BYTES, Arrays, FoldArrays, InputSpec, ModelSpec, Rows, TrainingFailed, models
+from mer_models.spec import (
+    RESIDENT_BYTES,
+    Arrays,
+    FoldArrays,
+    InputSpec,
+    ModelSpec,
+    Outcome,
+    Rows,
+    TrainingFailed,
+    models,
+)
 from orchestrator.experiment import user_models
 from orchestrator.machines.code_version import unlike, what_runs
 from orchestrator.sweep.dispatcher import Work
 from orchestrator.sweep.rehearsal import rehearse
+
+if TYPE_CHECKING:
+    from mer_models.recorded import Lane
 
 _SECONDS_BETWEEN_EPOCHS = 1.0
 _REHEARSED: set[tuple[str, tuple[InputSpec, ...]]] = set()  # what this process has imported all for
@@ -42,13 +56,14 @@ class Unfit(Spoilt):
 
 
 class FoldTrainable(tune.Trainable):
-    """Trains one fold in one step. Ray Tune reuses the process for the next job through :meth:`reset_config`.
+    """Trains one fold, or on a GPU a pack of them. Ray Tune reuses the process for the next trial.
 
-    The trial's configuration holds a job id and nothing else; Tune carries only the seconds back.
+    The trial's configuration holds the ids of its jobs and how they are trained. :meth:`step` returns when one of them
+    has ended; Tune carries back which, and its seconds.
     """
 
+    make_lane: Callable[[], Lane] | None = None  # of the GPU
     _unfit: Problem | None = None
-    _told = 0.0  # when the dispatcher was last told how far the fold is
 
     def setup(
         self,
@@ -78,9 +93,12 @@ class FoldTrainable(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next job. Nothing of the last one is kept: its tensors were local to :meth:`step`."""
-        self._job_id: str = new_config["job"]
-        self._told = time.monotonic()
+        """Take the next jobs. Nothing of the last ones is kept: their tensors were local to :meth:`step`."""
+        self._start = time.perf_counter()
+        self._jobs: list[str] = list(new_config["jobs"])
+        self._left = len(self._jobs)
+        self._ends = self._side_by_side() if new_config["way"] == "graph" else map(self._alone, self._jobs)
+        self._told = dict.fromkeys(self._jobs, time.monotonic())  # when it was told last how far a fold is
         if self._device == "cuda":
             import torch
 
@@ -88,46 +106,108 @@ class FoldTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train the fold. That training gave nothing is a result; after a bug the process is not used again."""
-        import torch
-
+        """Train until a fold has ended. That training gave nothing is a result; after a bug the process has ended."""
         if self._unfit is not None:
-            ray.get(self._dispatcher.refuse.remote(self._job_id, str(self._unfit)))
+            for job_id in self._jobs:
+                ray.get(self._dispatcher.refuse.remote(job_id, str(self._unfit)))
             time.sleep(_PAUSE)
             raise Unfit(str(self._unfit))
-        seconds, memory = 0.0, False
-        try:
-            with self._watched():
-                seconds = self._train()
-        except torch.cuda.OutOfMemoryError as error:
-            memory = True
-            ray.get(self._dispatcher.fail.remote(self._job_id, f"the GPU's memory was too small: {error}"))
-        except (TrainingFailed, BadInput) as error:
-            ray.get(self._dispatcher.fail.remote(self._job_id, str(error)))
-        except SystemExit as error:
-            self._spoil(f"its code called sys.exit({error.code!r})")
-        except Exception:
-            self._spoil(traceback.format_exc(limit=8))
-        return {"seconds": seconds, "memory": memory, "done": True}
+        ended = next(self._ends)
+        self._left -= 1
+        return {**ended, "done": self._left == 0}
 
-    def _spoil(self, reason: str) -> NoReturn:
-        """Fail, and take no other fold: nobody knows what is left, as threads or a broken CUDA context."""
-        ray.get(self._dispatcher.fail.remote(self._job_id, reason))
-        raise Spoilt(reason) from None
+    def _alone(self, job_id: str) -> dict[str, Any]:
+        """Train a fold operator by operator."""
+        result: Outcome | BaseException
+        with self._watched([job_id]):
+            try:
+                if (fold := self._take(job_id)) is None:
+                    return _ended(job_id)
+                with heard_by(partial(self._tell_epoch, job_id)):
+                    result = fold.spec.fit(fold.spec, fold.arrays, fold.recipe, fold.seed, self._device)
+                if fold.arrays.keep_state and result.state is None:
+                    what = "its training function gives no weights (Outcome.state), so none can be kept"
+                    raise TrainingFailed(what)
+            except (Exception, SystemExit) as error:
+                result = error
+            return self._note(job_id, result, time.perf_counter() - self._start)
+
+    def _side_by_side(self) -> Iterator[dict[str, Any]]:
+        """Train folds that are recorded, beside each other; those that cannot be, one after the other."""
+        recorded: dict[str, PackedFold] = {}
+        for job_id in self._jobs:
+            try:
+                fold = self._take(job_id)
+            except (TrainingFailed, BadInput) as error:
+                yield self._note(job_id, error, 0.0)
+                continue
+            if fold is None:
+                yield _ended(job_id)
+            elif why_not(fold.spec, fold.arrays, fold.recipe):
+                yield self._alone(job_id)
+            else:
+                recorded[job_id] = fold
+        jobs, spoilt = list(recorded), None
+        with self._watched(jobs):
+            for end in self._pack(jobs, list(recorded.values())):
+                try:
+                    if end.result is None:
+                        yield {**_ended(jobs[end.place]), "unbegun": True}
+                    else:
+                        yield self._note(jobs[end.place], end.result, end.seconds, way="graph")
+                except Spoilt as error:  # told already; the others go on
+                    spoilt = error
+        if spoilt is not None:
+            raise spoilt
+
+    def _pack(self, jobs: Sequence[str], folds: Sequence[PackedFold]) -> Iterator[Ended]:
+        try:
+            yield from train_pack(folds, lambda at, *far: self._tell_epoch(jobs[at], *far), type(self).make_lane)
+        except Exception as error:  # nothing was told, so all that has not ended is trained again, operator by operator
+            raise Spoilt(f"recording failed: {error}") from error
+
+    def _note(self, job_id: str, result: Outcome | BaseException, seconds: float, **more: str) -> dict[str, Any]:
+        """Hand the end of a fold to the dispatcher.
+
+        Raises
+        ------
+        Spoilt
+            If it ended by a bug: nobody knows what is left of it, as threads or a broken CUDA context.
+        """
+        import torch
+
+        try:
+            if isinstance(result, BaseException):
+                raise result
+            device, environment = _environment(self._device)
+            ray.get(self._dispatcher.commit.remote(job_id, result, seconds, device, {**environment, **more}))
+        except torch.cuda.OutOfMemoryError as error:
+            ray.get(self._dispatcher.fail.remote(job_id, f"the GPU's memory was too small: {error}"))
+            return {**_ended(job_id, seconds), "memory": True}
+        except (TrainingFailed, BadInput) as error:
+            ray.get(self._dispatcher.fail.remote(job_id, str(error)))
+        except (Exception, SystemExit) as error:
+            ended = isinstance(error, SystemExit)
+            reason = f"its code called sys.exit({error.args[0] if error.args else ''!r})" if ended else ""
+            reason = reason or traceback.format_exc(limit=8)
+            ray.get(self._dispatcher.fail.remote(job_id, reason))
+            raise Spoilt(reason) from None
+        return _ended(job_id, seconds)
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """End this process if the fold takes too long: what hangs cannot be asked to stop."""
-        if self._fold_minutes is None:
+    def _watched(self, jobs: Sequence[str]) -> Iterator[None]:
+        """End this process if folds take too long, each as long as it may: what hangs cannot be asked to stop."""
+        if self._fold_minutes is None or not jobs:
             yield
             return
 
         def end() -> None:
-            reason = f"took longer than {self._fold_minutes:g} minutes (fold_minutes)"
-            ray.get(self._dispatcher.give_up.remote(self._job_id, reason))
+            if len(jobs) == 1:  # of several nobody knows which it was; they are tried alone
+                reason = f"took longer than {self._fold_minutes:g} minutes (fold_minutes)"
+                ray.get(self._dispatcher.give_up.remote(jobs[0], reason))
             os._exit(1)
 
-        timer = threading.Timer(60 * self._fold_minutes, end)
+        timer = threading.Timer(60 * self._fold_minutes * len(jobs), end)
         timer.daemon = True
         timer.start()
         try:
@@ -135,15 +215,16 @@ class FoldTrainable(tune.Trainable):
         finally:
             timer.cancel()
 
-    def _train(self) -> float:
-        work: Work | None = ray.get(self._dispatcher.take.remote(self._job_id))
-        if work is None:  # done, or its time was up, in another process, which has told so
-            return 0.0
+    def _take(self, job_id: str) -> PackedFold | None:
+        """What to train; None if it is done, or its time was up, in another process, which has told so."""
+        work: Work | None = ray.get(self._dispatcher.take.remote(job_id))
+        if work is None:
+            return None
         spec = replace(find_model(work), inputs=work.inputs)
         if (work.model, work.inputs) not in _REHEARSED:
             _REHEARSED.add((work.model, work.inputs))
             rehearse(spec, work.recipe, work.classes, self._device)
-        start = time.perf_counter()
+        self._start = time.perf_counter()
         arrays = FoldArrays(
             train=gather(work, spec.inputs, work.train_ids),
             labels=work.labels,
@@ -152,27 +233,24 @@ class FoldTrainable(tune.Trainable):
             classes=work.classes,
             keep_state=work.keep_weights and spec.build is not None,
         )
-        with heard_by(self._tell_epoch):
-            outcome = spec.fit(spec, arrays, work.recipe, work.random_state, self._device)
-        seconds = time.perf_counter() - start
-        if arrays.keep_state and outcome.state is None:
-            raise TrainingFailed("its training function gives no weights (Outcome.state), so none can be kept")
-        device, environment = _environment(self._device)
-        ray.get(self._dispatcher.commit.remote(work.job_id, outcome, seconds, device, environment))
-        return seconds
+        return PackedFold(spec, arrays, work.recipe, work.random_state)
 
-    def _tell_epoch(self, done: int, of: int) -> None:
-        """Tell the dispatcher how far the fold is, and do not wait for an answer."""
+    def _tell_epoch(self, job_id: str, done: int, of: int) -> None:
+        """Tell the dispatcher how far a fold is, and do not wait for an answer."""
         now = time.monotonic()
-        if now - self._told >= _SECONDS_BETWEEN_EPOCHS:
-            self._told = now
-            self._dispatcher.note_epoch.remote(self._job_id, done, of)
+        if now - self._told[job_id] >= _SECONDS_BETWEEN_EPOCHS:
+            self._told[job_id] = now
+            self._dispatcher.note_epoch.remote(job_id, done, of)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to save: a fold that is lost is run again."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing to load."""
+
+
+def _ended(job_id: str, seconds: float = 0.0) -> dict[str, Any]:
+    return {"job": job_id, "seconds": seconds, "memory": False, "unbegun": False}
 
 
 def find_model(work: Work) -> ModelSpec:

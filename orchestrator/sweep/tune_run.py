@@ -21,6 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mer_data.problems import BadInput, Problem
 from orchestrator.console import Console
+from orchestrator.experiment.config import Gpu
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.machines.answers import AskedMachines
 from orchestrator.machines.code_version import what_runs
@@ -28,8 +29,9 @@ from orchestrator.machines.ray_cluster import dashboard, on_standing_cluster
 from orchestrator.machines.resources import Resources, count
 from orchestrator.output.ledger import Ledger
 from orchestrator.sweep.dispatcher import Dispatcher
-from orchestrator.sweep.gpu_share import measure_shares
-from orchestrator.sweep.queue import WAITING, JobQueue, Listed, Source, declared_share
+from orchestrator.sweep.gpu_places import find_places
+from orchestrator.sweep.places import declared
+from orchestrator.sweep.queue import WAITING, JobQueue, Listed, Source
 from orchestrator.sweep.trial import FoldTrainable, Spoilt
 
 _LOGGERS = ("ray.tune.execution.tune_controller", "ray.tune.tune")
@@ -72,6 +74,7 @@ def sweep(
     *,
     retries: int = 0,
     fold_minutes: float | None = None,
+    gpus: Gpu = Gpu(),  # noqa: B008 - it is frozen
 ) -> SweepCost:
     """Run jobs as Ray Tune trials; their results are in the ledger of `out` when this returns.
 
@@ -85,7 +88,7 @@ def sweep(
         Where more jobs come from. They fill what the others leave free.
     out, have, console
         The output folder, what the cluster has, and where progress goes.
-    retries, fold_minutes
+    retries, fold_minutes, gpus
         As in the experiment.
 
     Raises
@@ -97,12 +100,11 @@ def sweep(
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     ledger = (out / "ledger").resolve()  # an actor's current folder need not be the driver's
     dispatcher: Any = ray.remote(Dispatcher).options(num_cpus=0, scheduling_strategy=here).remote(plan, ledger)
-    if (page := dashboard()) is not None:
-        console.say(f"Ray's dashboard:  {page}")
+    _say_dashboard(console)
     start = time.perf_counter()
     try:
-        shares = measure_shares(plan, out, console) if gpu else declared_share
-        sources: list[Source] = [Listed(sorted(jobs, key=shares)), *searches]
+        places = find_places(plan, out, console, gpus) if gpu else declared
+        sources: list[Source] = [Listed(sorted(jobs, key=lambda job: places(job).share)), *searches]
         with console.progress("folds", sum(source.left for source in sources), "folds") as progress:
             queue = JobQueue(
                 sources,
@@ -112,7 +114,7 @@ def sweep(
                 have,
                 gpu=gpu,
                 retries=retries,
-                shares=shares,
+                places=places,
                 cpu_folds=have.cpus_without_gpu if gpu and plan.device == "both" else 0,
                 **_of_cluster(),
             )
@@ -122,6 +124,11 @@ def sweep(
         # Results are in the ledger. What Tune keeps of its own is of no use to anyone.
         shutil.rmtree(out / "tune", ignore_errors=True)
     return SweepCost(queue.ended, time.perf_counter() - start, queue.training_seconds, queue.busy_seconds)
+
+
+def _say_dashboard(console: Console) -> None:
+    if (page := dashboard()) is not None:
+        console.say(f"Ray's dashboard:  {page}")
 
 
 def _of_cluster() -> dict[str, Any]:
@@ -173,7 +180,7 @@ def takes(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     A fold whose worker was lost takes something with a name of its own: it shall not end with a process that others
     have used, and no other fold with one that it has used.
     """
-    name = f"{config['job']}-{config['lost']}" if config["lost"] else ""
+    name = f"{config['jobs'][0]}-{config['lost']}" if config["lost"] else ""
     return tune.PlacementGroupFactory([{"CPU": 1, "GPU": config["gpu"]}], name=name)
 
 

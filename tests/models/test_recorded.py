@@ -21,8 +21,8 @@ from torch.utils._pytree import tree_map_only
 from mer_models import train
 from mer_models.losses import LOSSES
 from mer_models.networks import rcn_blocks, ststnet
-from mer_models.pack import Ended, PackedFold, train_pack
-from mer_models.recorded import GraphLane, Lane, RecordedFold, why_not
+from mer_models.pack import Ended, PackedFold, train_pack, why_not
+from mer_models.recorded import GraphLane, Lane, RecordedFold
 from mer_models.spec import FoldArrays, ModelSpec, Outcome, Recipe, TrainingFailed, models
 
 LIGHT = ["ststnet", "ststnet_table", "off_apexnet", "rcn_a"]

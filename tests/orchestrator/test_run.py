@@ -287,7 +287,7 @@ def test_a_lost_worker_leaves_a_reason(ray_session: None, blob_store: Store, tmp
     ledger = Ledger(tmp_path / "ledger")
     dispatcher = ray.remote(Dispatcher).options(num_cpus=0).remote(plan, ledger.root)
     queue = JobQueue([Listed(plan.jobs[:1])], dispatcher, ledger, progress, Resources(2, 0.0), gpu=False, retries=0)
-    assert queue.suggest("a") == {"job": plan.jobs[0].id, "gpu": 0.0}
+    assert queue.suggest("a") == {"jobs": [plan.jobs[0].id], "gpu": 0.0, "way": "plain", "lost": 0}
     queue.on_trial_complete("a", None, error=True)
     assert "its worker process was lost 3 times" in ledger.failures()[plan.jobs[0].id]
     assert queue.suggest("b") == "FINISHED"

@@ -139,7 +139,7 @@ def lose(queue: JobQueue, trial: str) -> str:
     given = queue.suggest(trial)
     assert given is not None
     queue.on_trial_complete(trial, None, error=True)
-    return str(given["job"])
+    return str(given["jobs"][0])
 
 
 def test_a_fold_is_lost_so_often_and_then_told(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_a_fold_is_lost_so_often_and_then_told(plan: Plan, tmp_path: Path, monke
     lost = {lose(queue, str(number)) for number in range(TRIES)}
     assert len(lost) == 1
     assert queue.ended == 0
-    assert (queue.suggest("next") or {})["job"] not in lost
+    assert (queue.suggest("next") or {})["jobs"][0] not in lost
     assert queue.ended == 1
     assert "was lost 3 times" in Ledger(tmp_path / "ledger").failures()[lost.pop()]
 
@@ -164,7 +164,7 @@ def test_the_next_try_of_a_lost_fold_has_a_process_of_its_own(
     assert first
     assert again
     assert other
-    assert again["job"] == first["job"] != other["job"]
+    assert again["jobs"] == first["jobs"] != other["jobs"]
     assert takes(first) == takes(other) != takes(again)
     queue.on_trial_complete("1", None, error=True)
     assert takes(queue.suggest("3") or {}) not in (takes(first), takes(again))
@@ -177,7 +177,7 @@ def test_what_an_earlier_run_noted_is_no_reason_of_a_fold_that_was_lost(
     for job in plan.jobs:
         Ledger(tmp_path / "ledger").record_failure(job.id, "an old one")
     queue = queue_of(plan, tmp_path, Resources(2, 0.0), "chance", gpu=False)
-    assert lose(queue, "0") == (queue.suggest("1") or {})["job"]
+    assert lose(queue, "0") == (queue.suggest("1") or {})["jobs"][0]
 
 
 def test_a_worker_that_was_ended_after_it_had_told_why_is_no_loss(
@@ -186,7 +186,7 @@ def test_a_worker_that_was_ended_after_it_had_told_why_is_no_loss(
     """A fold that takes too long ends its process."""
     monkeypatch.setattr("ray.get", lambda result: result)
     queue = queue_of(plan, tmp_path, Resources(2, 0.0), "chance", gpu=False)
-    job = (queue.suggest("0") or {})["job"]
+    job = (queue.suggest("0") or {})["jobs"][0]
     queue._dispatcher.take.remote(job)
     queue._dispatcher.give_up.remote(job, "took too long")
     queue.on_trial_complete("0", None, error=True)
@@ -199,7 +199,7 @@ def test_a_result_that_is_there_is_no_loss(plan: Plan, tmp_path: Path, monkeypat
     import workers
 
     queue = queue_of(plan, tmp_path, Resources(2, 0.0), "chance", gpu=False)
-    job = (queue.suggest("0") or {})["job"]
+    job = (queue.suggest("0") or {})["jobs"][0]
     dispatcher = Dispatcher(plan, tmp_path / "ledger")
     workers.run_here(dispatcher, plan.job[job])
     queue.on_trial_complete("0", None, error=True)

@@ -24,6 +24,7 @@ from orchestrator.machines.resources import Resources
 from orchestrator.output.ledger import Ledger
 from orchestrator.sweep import tune_run as sweep
 from orchestrator.sweep.dispatcher import TRIES, Dispatcher
+from orchestrator.sweep.places import Place
 from orchestrator.sweep.queue import JobQueue, Listed
 from orchestrator.sweep.trial import FoldTrainable, Unfit
 from orchestrator.sweep.tune_run import told_in_words, use_gpus
@@ -64,6 +65,12 @@ def given(queue: JobQueue) -> Iterator[tuple[str, float]]:
         yield str(number), suggested["gpu"]
 
 
+def finish(queue: JobQueue, trial: str, seconds: float = 1.0) -> None:
+    """The only job of a trial has ended."""
+    (one,) = queue._running[trial]
+    queue.on_trial_complete(trial, {"job": one.job.id, "seconds": seconds, "memory": False, "unbegun": False})
+
+
 def test_without_the_option_networks_wait_for_gpus_and_classical_models_hold_none(plan: Plan, tmp_path: Path) -> None:
     have = Resources(10, 1.0, 6)
     assert {share for _, share in given(queue_of(plan, tmp_path, have, "ststnet", gpu=True))} == {1 / 8}
@@ -75,22 +82,22 @@ def test_with_it_both_kinds_of_machines_train_and_each_fold_that_ends_makes_room
     plan: Plan, tmp_path: Path
 ) -> None:
     # One machine with a GPU and 4 cores, others with 6 cores.
-    both: dict[str, Any] = {"gpu": True, "cpu_folds": 6, "shares": lambda job: 1 / 8}
+    both: dict[str, Any] = {"gpu": True, "cpu_folds": 6, "places": lambda job: Place(1 / 8)}
     queue = queue_of(plan, tmp_path, Resources(10, 1.0, 6), "ststnet", **both)
     first = list(given(queue))
     shares = [share for _, share in first]
     assert shares.count(0.0) == 6
     assert shares.count(1 / 8) == 4 + 2  # the cores beside the GPU, and two that wait
     on_cpu = next(trial for trial, share in first if share == 0.0)
-    queue.on_trial_complete(on_cpu, {"seconds": 1.0})
+    finish(queue, on_cpu)
     assert (queue.suggest("a") or {})["gpu"] == 0.0
     on_gpu = next(trial for trial, share in first if share)
-    queue.on_trial_complete(on_gpu, {"seconds": 1.0})
+    finish(queue, on_gpu)
     assert (queue.suggest("b") or {})["gpu"] == 1 / 8
 
 
 def test_large_networks_stay_on_gpus(plan: Plan, tmp_path: Path) -> None:
-    both: dict[str, Any] = {"gpu": True, "cpu_folds": 6, "shares": lambda job: 1 / 4}
+    both: dict[str, Any] = {"gpu": True, "cpu_folds": 6, "places": lambda job: Place(1 / 4)}
     queue = queue_of(plan, tmp_path, Resources(10, 1.0, 6), "ststnet", **both)
     assert {share for _, share in given(queue)} == {1 / 4}
 
@@ -115,7 +122,7 @@ def test_a_worker_trains_where_ray_put_it(assigned: list[str], monkeypatch: pyte
     context = SimpleNamespace(get_assigned_resources=lambda: {"GPU": 0.25})
     monkeypatch.setattr("ray.get_runtime_context", lambda: context)
     worker = object.__new__(FoldTrainable)
-    worker.setup({"job": "x"})
+    worker.setup({"jobs": ["x"], "way": "plain"})
     assert worker._device == ("cuda" if assigned else "cpu")
 
 
@@ -126,7 +133,7 @@ def test_a_gpu_that_pytorch_cannot_use_is_told(plan: Plan, tmp_path: Path, monke
     dispatcher = Dispatcher(plan, tmp_path / "ledger")
     for _ in range(TRIES):
         worker = object.__new__(FoldTrainable)
-        worker.setup({"job": plan.jobs[0].id}, dispatcher=as_actor(dispatcher))
+        worker.setup({"jobs": [plan.jobs[0].id], "way": "plain"}, dispatcher=as_actor(dispatcher))
         with pytest.raises(RuntimeError, match="has a GPU that PyTorch"):
             worker.step()
     assert "set device: cpu" in str(dispatcher.trouble())
@@ -177,9 +184,9 @@ def test_a_worker_looks_once_whether_it_runs_what_the_driver_runs(monkeypatch: p
     monkeypatch.setattr("ray.get_gpu_ids", list)
     for driver, refuses in (({"torch": "1"}, False), ({"torch": "2"}, True)):
         worker = object.__new__(FoldTrainable)
-        worker.setup({"job": "x"}, driver_runs=driver)
+        worker.setup({"jobs": ["x"], "way": "plain"}, driver_runs=driver)
         for job in "yz":
-            worker.reset_config({"job": job})
+            worker.reset_config({"jobs": [job], "way": "plain"})
         assert (worker._unfit is not None) is refuses
     assert len(looked) == 2
 
@@ -205,7 +212,7 @@ def test_a_lost_gpu_is_still_counted(plan: Plan, tmp_path: Path, monkeypatch: py
         plan, tmp_path, Resources(2, 1.0), "ststnet", gpu=True, recount=lambda: Resources(8, 0.0, 8, machines=1)
     )
     assert (queue.suggest("a") or {})["gpu"] == 1 / 8
-    queue.on_trial_complete("a", {"seconds": 8.0})
+    finish(queue, "a", 8.0)
     assert queue.busy_seconds == 1.0
 
 
@@ -223,7 +230,7 @@ def test_folds_of_equal_shares_follow_each_other(plan: Plan, tmp_path: Path, mon
     monkeypatch.setattr("ray.kill", lambda dispatcher: None)
     monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "0" * 56))
     monkeypatch.setattr(sweep, "dashboard", lambda: None)
-    monkeypatch.setattr(sweep, "measure_shares", lambda *_: lambda job: measured[job.model])
+    monkeypatch.setattr(sweep, "find_places", lambda *_: lambda job: Place(measured[job.model]))
     monkeypatch.setattr(sweep, "_tune", tune)
     mixed = sorted(plan.jobs, key=lambda job: (job.seed, job.held_out))
     sweep.sweep(plan, mixed, [], tmp_path, Resources(64, 64.0), Console())
@@ -245,7 +252,7 @@ def test_a_sweep_ends_when_a_fold_finds_no_other_machine(plan: Plan, tmp_path: P
     queue = queue_of(plan, tmp_path, Resources(2, 0.0), "chance", gpu=False)
     suggested = queue.suggest("a")
     assert suggested is not None
-    job = plan.job[suggested["job"]]
+    job = plan.job[suggested["jobs"][0]]
     for _ in range(TRIES):
         refused(queue._dispatcher, job)
     queue.on_trial_complete("a", None, error=True)
@@ -259,6 +266,6 @@ def refused(dispatcher: Any, job: Job) -> None:
     """What a worker on a machine with other code does with a fold."""
     worker = object.__new__(FoldTrainable)
     worker._dispatcher = as_actor(dispatcher) if isinstance(dispatcher, Dispatcher) else dispatcher
-    worker._job_id, worker._device, worker._unfit = job.id, "cpu", OTHER
+    worker._jobs, worker._device, worker._unfit = [job.id], "cpu", OTHER
     with pytest.raises(RuntimeError, match="machine late"):
         worker.step()
