@@ -20,7 +20,7 @@ from mer_data.problems import BadInput
 from mer_data.storage.store import Store
 from mer_models.spec import Outcome, models
 from orchestrator.cli import commands as cli
-from orchestrator.console import Advance, Console
+from orchestrator.console import Console
 from orchestrator.experiment.config import Experiment, load
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
@@ -276,21 +276,6 @@ def test_mlflow_trouble_does_not_cost_a_result(
     assert "mlflow.db: is damaged" in capsys.readouterr().err
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert mer("track", "sync", out) == 2
-
-
-def test_a_lost_worker_leaves_a_reason(ray_session: None, blob_store: Store, tmp_path: Path) -> None:
-    import ray
-
-    from orchestrator.sweep.queue import JobQueue, Listed
-
-    plan, progress = small_plan(blob_store), Advance("folds", 6, "folds", None)
-    ledger = Ledger(tmp_path / "ledger")
-    dispatcher = ray.remote(Dispatcher).options(num_cpus=0).remote(plan, ledger.root)
-    queue = JobQueue([Listed(plan.jobs[:1])], dispatcher, ledger, progress, Resources(2, 0.0), gpu=False, retries=0)
-    assert queue.suggest("a") == {"jobs": [plan.jobs[0].id], "gpu": 0.0, "way": "plain", "lost": 0}
-    queue.on_trial_complete("a", None, error=True)
-    assert "its worker process was lost 3 times" in ledger.failures()[plan.jobs[0].id]
-    assert queue.suggest("b") == "FINISHED"
 
 
 def test_gpus_are_asked_for_only_where_there_are_some(blob_store: Store) -> None:
