@@ -14,7 +14,8 @@ from typing import Any
 
 from mer_data.problems import BadInput, Problem
 from orchestrator.machines.code_version import PACKAGES, ask_machines, refuse_other_code
-from orchestrator.machines.ray_internals import dashboard_address, knock, send_token
+from orchestrator.machines.interruption import put_off
+from orchestrator.machines.ray_internals import dashboard_address, knock, send_token, without_its_sigterm
 from orchestrator.machines.resources import Resources, count
 
 _RUN_ALONE = "unset RAY_ADDRESS, or `ray stop`, to run on this machine alone"
@@ -68,7 +69,8 @@ class Cluster:
             ray.shutdown()
 
     def _join(self) -> None:
-        self._ours, self._joined = start(self._cpus), True
+        with put_off(), without_its_sigterm():
+            self._ours, self._joined = start(self._cpus), True
         if self._ours and on_standing_cluster():
             self._asked = ask_machines()
 
