@@ -59,13 +59,11 @@ def _text(file: str) -> str:
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """One Ray for the whole session: starting one costs seconds."""
-    import ray
-
-    from orchestrator.machines import ray_cluster
+    from orchestrator.machines import local_ray, ray_cluster
 
     ray_cluster.start(cpus=2)
     yield
-    ray.shutdown()
+    local_ray.stop_local()
 
 
 @pytest.fixture(scope="session")

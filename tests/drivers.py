@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def start(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[bytes]:
     """Start ``mer`` in a folder, as a driver with a Ray of its own: neither the tests' Ray nor its address."""
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    inherited["RAY_TMPDIR"] = str(folder)  # where no cluster has left its address
     return subprocess.Popen(
         [sys.executable, "-m", "orchestrator.cli.commands", *map(str, arguments)],
         cwd=folder,
@@ -48,11 +49,16 @@ def wait_for(condition: Callable[[], object], run: subprocess.Popen[bytes], seco
 
 def workers(driver: int, name: str) -> list[int]:
     """Process ids of a driver's Ray workers whose title contains a text."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    return [pid for pid, title in below(driver).items() if name in title]
+
+
+def below(driver: int) -> dict[int, str]:
+    """The titles of a process and of all that it has started, by process id."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()]
     parents = {int(row[0]): int(row[1]) for row in rows}
 
     def is_below(pid: int) -> bool:
         return pid == driver or (pid in parents and is_below(parents[pid]))
 
-    return [int(row[0]) for row in rows if name in row[2] and is_below(int(row[0]))]
+    return {int(row[0]): row[2] for row in rows if is_below(int(row[0]))}

@@ -20,6 +20,7 @@ from orchestrator.cli.data import data, store_option
 from orchestrator.cli.printing import form_option, json_option, print_as, print_json
 from orchestrator.cli.results import compare, exit_status, models_option, power, report, runs, score, status, track, ui
 from orchestrator.console import Console
+from orchestrator.machines.interruption import stoppable, stopped_status
 
 if TYPE_CHECKING:
     from orchestrator.experiment.config import Experiment
@@ -77,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     word.daemon = True
     word.start()
     try:
-        _run(arguments)
+        with stoppable():
+            _run(arguments)
     finally:
         word.cancel()
 
@@ -92,7 +94,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped; the same command continues from here", err=True)
-        sys.exit(130)
+        sys.exit(stopped_status())
     except BadInput as error:
         click.echo(str(error), err=True)
         sys.exit(2)

@@ -8,13 +8,16 @@ import logging
 import os
 import socket
 import warnings
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mer_data.problems import BadInput, Problem
 from orchestrator.machines.code_version import PACKAGES, ask_machines, refuse_other_code
-from orchestrator.machines.ray_internals import dashboard_address, knock, send_token
+from orchestrator.machines.interruption import put_off
+from orchestrator.machines.local_ray import start_local, stop_local
+from orchestrator.machines.ray_internals import dashboard_address, knock, send_token, without_its_sigterm
 from orchestrator.machines.resources import Resources, count
 
 _RUN_ALONE = "unset RAY_ADDRESS, or `ray stop`, to run on this machine alone"
@@ -63,12 +66,11 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         if self._ours:
-            import ray
-
-            ray.shutdown()
+            stop_local()
 
     def _join(self) -> None:
-        self._ours, self._joined = start(self._cpus), True
+        with put_off(), without_its_sigterm():
+            self._ours, self._joined = start(self._cpus), True
         if self._ours and on_standing_cluster():
             self._asked = ask_machines()
 
@@ -111,8 +113,9 @@ def start(cpus: int | None = None) -> bool:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     address = started_cluster()
     if address is None:
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+        start_local(cpus, **quiet)
         return True
+    _hide_token()
     _check_token(address)
     packages = [str(_ROOT / name) for name in PACKAGES]
     try:
@@ -126,6 +129,14 @@ def start(cpus: int | None = None) -> bool:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise BadInput(Problem(f"Ray cluster {address}", f"cannot be joined: {error}", _RUN_ALONE)) from error
     return True
+
+
+def _hide_token() -> None:
+    """Let nobody else read the token, which Ray writes as readable for all."""
+    token = Path("~/.ray/auth_token").expanduser()
+    with suppress(OSError):
+        if token.stat().st_mode & 0o077:
+            token.chmod(0o600)
 
 
 def _check_token(address: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 
 def send_token() -> None:
@@ -43,6 +45,40 @@ def knock(address: str, mode: str) -> str:
             os.environ["RAY_AUTH_MODE"] = before
         Config.initialize("")
     return ""
+
+
+def log_folder() -> Path:
+    """Where the running Ray writes its log on this machine."""
+    from ray._private import worker
+
+    node: Any = worker._global_node
+    return Path(node.get_logs_dir_path())
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """A Ray that is started while this lasts listens on loopback only, as it always does on macOS."""
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def without_its_sigterm() -> Iterator[None]:
+    """While this lasts, Ray does not take SIGTERM for itself: its driver would end without a word, with status 15."""
+    from ray._private import utils
+
+    before = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = before
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,27 @@ def test_ctrl_c_stops_the_run_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert "the same command continues from here" in errors
     assert output == ""
     assert not (tmp_path / "runs/stopped/cost.jsonl").exists()
+
+
+@pytest.mark.parametrize(("number", "told"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("moment", ["imports", "raylet", "folds"])
+def test_a_run_that_is_told_to_stop_says_so_in_one_line(tmp_path: Path, number: int, told: int, moment: str) -> None:
+    """Also while Ray starts, which would lose it."""
+    write_blobs(Store(tmp_path / "store"), "blobs", blob_clips(12, 4))
+    text = EXPERIMENT.format(store=tmp_path / "store").replace("epochs: 60", "epochs: 3000")
+    (tmp_path / "kill.yaml").write_text(text)
+    run = drivers.start(tmp_path, "run", "kill.yaml", "--out", "runs/stopped")
+    ledger = Ledger(tmp_path / "runs/stopped/ledger")
+    reached = {"imports": lambda: sleeps(1.0), "folds": lambda: len(ledger.ids()) >= 2}
+    drivers.wait_for(reached.get(moment, lambda: drivers.workers(run.pid, moment)), run)
+    os.kill(run.pid, number)
+    status, output, errors = drivers.end(run, 60)
+    assert status == told, errors
+    assert errors.splitlines()[-1] == "stopped; the same command continues from here"
+    assert "Traceback" not in errors
+    assert output == ""
+
+
+def sleeps(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
