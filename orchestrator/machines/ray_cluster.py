@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import os
 import socket
+import threading
 import warnings
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +53,7 @@ class Cluster:
         self._cpus, self._joined, self._ours = cpus, False, False
         self._refused: BadInput | None = None
         self._asked: list[tuple[str, Any]] = []
+        self._end: threading.Thread | None = None
 
     def __enter__(self) -> Cluster:
         if on_standing_cluster():
@@ -62,10 +64,17 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._ours:
+        self.let_go()
+        if self._end is not None:
+            self._end.join()
+
+    def let_go(self) -> None:
+        """Nobody needs the cluster any more: one that was started here ends, a second long, beside other work."""
+        if self._ours and self._end is None:
             import ray
 
-            ray.shutdown()
+            self._end = threading.Thread(target=ray.shutdown, name="end-of-ray")
+            self._end.start()
 
     def _join(self) -> None:
         self._ours, self._joined = start(self._cpus), True

@@ -74,6 +74,9 @@ class Dispatcher:
     """
 
     def __init__(self, plan: Plan, ledger_root: Path) -> None:
+        # Arrow imports it to write a first file. Here, while the workers start, nobody waits for it.
+        import pandas  # noqa: F401
+
         self._plan = plan
         self._ledger = Ledger(ledger_root)
         self._weights = ledger_root.parent / "weights"
