@@ -12,7 +12,7 @@ LEAVE = "from orchestrator.cli.ending import leave\n"
 
 
 def python(code: str, *arguments: str, output: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, env=environment, check=False)
 
