@@ -10,9 +10,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
-import sys
 from collections.abc import Collection, Iterator
-from importlib.util import resolve_name
+from importlib.util import find_spec, resolve_name
 from typing import Any
 
 
@@ -104,4 +103,12 @@ def _brought(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[
     for one in node.names:
         # `from package import module` means the module, `from module import function` its part.
         inner, called = f"{of}.{one.name}", one.asname or one.name
-        yield (inner, "", called) if inner in sys.modules else (of, one.name, called)
+        yield (inner, "", called) if _is_module(inner) else (of, one.name, called)
+
+
+def _is_module(name: str) -> bool:
+    """Whether there is such a module, imported or not: what it is must not depend on what ran before."""
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # what would hold it is no package
+        return False

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.abc import ExecutionLoader
 from importlib.machinery import ModuleSpec
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "mer.models"
 
@@ -92,6 +95,8 @@ def run_file(file: ModelFile) -> None:
 
 def packages() -> list[EntryPoint]:
     """What the installed packages name as entry points of the group ``mer.models``, by name."""
+    from importlib.metadata import entry_points  # what every command imports is to be quick
+
     return sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
 
 

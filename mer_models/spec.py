@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import pkgutil
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_models.code_digest import digest_of_sources
+from mer_models.registry import EXTRACTORS, MODELS, OnDemand
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -355,10 +355,11 @@ def register(spec: ModelSpec) -> ModelSpec:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", spec.name):
         raise ValueError(f"model {spec.name!r}: a name consists of letters, digits, _ and -")
-    if spec.name in REGISTRY:
+    by = sys._getframe(1).f_globals["__name__"]
+    if spec.name in REGISTRY or MODELS.get(spec.name, by) != by:
         raise ValueError(f"model {spec.name} is registered twice")
     REGISTRY[spec.name] = spec
-    REGISTERED_BY[spec.name] = sys._getframe(1).f_globals["__name__"]
+    REGISTERED_BY[spec.name] = by
     return spec
 
 
@@ -369,30 +370,26 @@ def register_extractor(extractor: Extractor) -> Extractor:
 
 
 @cache
-def import_all() -> None:
-    """Import whatever registers a model; once."""
-    # By name, because each of them imports this module.
-    networks = importlib.import_module("mer_models.networks")
-    for module in pkgutil.iter_modules(networks.__path__):
-        importlib.import_module(f"{networks.__name__}.{module.name}")
-    for name in ("baselines", "classical"):
-        importlib.import_module(f"mer_models.{name}")
+def import_packages() -> None:
+    """Import what installed packages bring; once."""
+    # By name, because it runs code that imports this module.
     importlib.import_module("mer_models.plugins").run_packages()
 
 
 def models() -> Mapping[str, ModelSpec]:
-    """Every registered model by name, those of installed packages included. The first call imports PyTorch.
+    """Every model by name, those of installed packages included.
+
+    Names cost nothing; the first network that is asked for imports PyTorch.
 
     Raises
     ------
     BrokenModelFile
         If an installed package's models cannot be imported.
     """
-    import_all()
-    return dict(sorted(REGISTRY.items()))
+    import_packages()
+    return OnDemand(REGISTRY, MODELS)
 
 
 def extractors() -> Mapping[str, Extractor]:
-    """Every feature extractor by name. The first call imports PyTorch."""
-    import_all()
-    return dict(sorted(_EXTRACTORS.items()))
+    """Every feature extractor by name; the first one that is asked for imports PyTorch."""
+    return OnDemand(_EXTRACTORS, EXTRACTORS)

@@ -44,4 +44,5 @@ if __name__ == "__main__":
     arguments = sys.argv[1:]
     if not arguments or arguments[0].startswith("--"):
         arguments.insert(0, "all")
-    main(["run", *arguments])
+    sys.argv[1:] = ["run", *arguments]
+    main()

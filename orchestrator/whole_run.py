@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mer_data import synthetic
 from mer_data.composites import perhaps_same_people
 from mer_data.features import FEATURES
 from mer_data.files import written_aside
-from mer_data.formats import import_dataset
 from mer_data.storage.store import Store
 from mer_models.spec import models
 from orchestrator.console import Console, duration
@@ -26,13 +24,14 @@ from orchestrator.machines.ray_cluster import Cluster
 from orchestrator.machines.resources import Resources
 from orchestrator.output.folder import Output, default_output
 from orchestrator.output.ledger import Ledger
+from orchestrator.output.status import status
 from orchestrator.output.weights import tell_weights, without_weights
 from orchestrator.precompute.feature_notes import warning_on_dataset
 from orchestrator.precompute.missing import precompute
 from orchestrator.report import leaderboard, result_files
+from orchestrator.report.mlflow_mirror.store import Look, MirrorLost
 from orchestrator.report.predictions import CellPredictions, score_cells
 from orchestrator.report.tables import print_leaderboard
-from orchestrator.sweep.estimate import warn_if_long
 
 if TYPE_CHECKING:
     from orchestrator.search.study import StudyDriver
@@ -76,8 +75,9 @@ def run(experiment: Experiment, out: Path | str | None, console: Console, cpus: 
         for planned in plan.datasets.values():
             _tell_dataset(planned, console)
             _tell_groups(planned, experiment.search, console)
-        _sweep(experiment, plan, out, cluster, console)
-        document = {"out": output.address, **_finish(plan, out, console)}
+        look = _sweep(experiment, plan, out, cluster, console)
+        cluster.let_go()
+        document = {"out": output.address, **_finish(plan, out, look, console)}
         document["weights"] = tell_weights(plan, out, console)
         console.say(f"leaderboard.csv, predictions.csv and other files to open: in {output.address}")
         return document
@@ -114,6 +114,9 @@ def _add_synthetic(store: Store, folder: Path, console: Console) -> None:
     """Put a small synthetic CASME II into a store as ``casme2_synthetic``, drawing it if `folder` is not there yet."""
     if _SYNTHETIC in store.names():
         return
+    from mer_data import synthetic
+    from mer_data.formats import import_dataset
+
     if not folder.exists():
         console.say(f"drawing synthetic faces in the layout of CASME II: {folder}")
         with console.progress("drawing", 0, "clips") as progress:
@@ -185,10 +188,10 @@ def _tell_dataset(planned: PlannedDataset, console: Console) -> None:
             console.warn(f"{cohort.dataset}, {fold.held_out}: no training clips of {absent}, which are tested")
 
 
-def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
+def _finish(plan: Plan, out: Path, look: Look | None, console: Console) -> dict[str, Any]:
     """Print the leaderboard, write it into files, mirror it into MLflow, and return status and score."""
     ledger = Ledger(out / "ledger")
-    state = leaderboard.status(plan, ledger)
+    state = status(plan, ledger)
     by_reason = Counter((failure["model"], failure["reason"].strip()) for failure in state["failures"])
     for (model, reason), count in by_reason.items():
         console.warn(f"{count} folds of {model} failed: {reason.splitlines()[-1]}; more with `mer status {out}`")
@@ -196,19 +199,18 @@ def _finish(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     score = leaderboard.score_document(plan, ledger, scored, plan.rule)
     print_leaderboard(leaderboard.board(scored, score), console)
     result_files.write(plan, out, scored, score)
-    _mirror(plan, scored, out, console)
+    _mirror(plan, scored, out, look, console)
     return {"status": state, "score": score}
 
 
-def _mirror(plan: Plan, scored: Sequence[CellPredictions], out: Path, console: Console) -> None:
+def _mirror(plan: Plan, scored: Sequence[CellPredictions], out: Path, look: Look | None, console: Console) -> None:
     """Write MLflow's runs. The results are in the ledger; whatever MLflow may lack, the mirror can be made later."""
     from orchestrator.report.mlflow_mirror.cells import is_current, sync
     from orchestrator.report.mlflow_mirror.page import ui_command
-    from orchestrator.report.mlflow_mirror.store import Look, MirrorLost
 
     try:
         if not is_current(plan, scored, out):
-            lost = Look(out).result()
+            lost = (look or Look(out)).result()
             if lost is not None:
                 raise lost
             sync(plan, scored, out)
@@ -234,9 +236,8 @@ def _tell_groups(planned: PlannedDataset, search: Search | None, console: Consol
             console.warn(f"{cohort.dataset}, {group} held out: {never}, so nothing is chosen by how well it is found")
 
 
-def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, console: Console) -> None:
-    from orchestrator.sweep.tune_run import sweep
-
+def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, console: Console) -> Look | None:
+    """Run what is missing; returns the look at MLflow that began meanwhile, None if nothing was missing."""
     ledger = Ledger(out / "ledger")
     ledger.forget_running()
     damaged = ledger.drop_damaged()
@@ -249,8 +250,12 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
     if done:
         console.say(f"{len(done)} folds are done already" + (f", at most {left} are left" if left else ""))
     if not left:
-        return
+        return None
+    from orchestrator.sweep.estimate import warn_if_long
+    from orchestrator.sweep.tune_run import sweep
+
     have = cluster.resources
+    look = Look(out)  # imports MLflow, and makes its database, while this process waits for workers to start
     _tell_machines(plan, have, console)
     warn_if_long(plan, done, [(run.study, run.left) for run in searches], have, console)
     try:
@@ -274,6 +279,7 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
         f"{cost.jobs} folds in {duration(cost.wall_seconds)}, {side_by_side:.2g} at a time; "
         f"{100 * cost.not_training:.1f} % of that was not training"
     )
+    return look
 
 
 def _tell_machines(plan: Plan, have: Resources, console: Console) -> None:

@@ -1,9 +1,6 @@
 """The rooms of the house: who may know whom, in which order, and how large a file and a function may be."""
 
 import ast
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,18 +132,6 @@ def test_no_import_runs_up(room: str) -> None:
 def test_the_top_of_the_house_is_seen_at_a_glance() -> None:
     entries = [path for path in (ROOT / "orchestrator").iterdir() if path.name != "__pycache__"]
     assert len(entries) <= 15, sorted(path.name for path in entries)
-
-
-def test_help_and_data_commands_do_not_wait_for_the_big_libraries() -> None:
-    """`mer --help` imports neither torch, Ray, MLflow nor matplotlib: each of them takes a second or more."""
-    code = (
-        "import sys\nfrom orchestrator.cli.commands import mer\nimport mer_data.formats\n"
-        "big = 'torch', 'ray', 'mlflow', 'pandas', 'sklearn', 'matplotlib', 'jinja2'\n"
-        "print([name for name in big if name in sys.modules])"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_files_and_functions_stay_readable() -> None:

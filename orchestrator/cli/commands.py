@@ -17,6 +17,7 @@ from mer_data.problems import BadInput, Problem
 from mer_models.plugins import BrokenModelFile
 from orchestrator.cli.capsules import capsule, claim, merge, verify
 from orchestrator.cli.data import data, store_option
+from orchestrator.cli.ending import leave
 from orchestrator.cli.printing import form_option, json_option, print_as, print_json
 from orchestrator.cli.results import compare, exit_status, models_option, power, report, runs, score, status, track, ui
 from orchestrator.console import Console
@@ -80,6 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with stoppable():
             _run(arguments)
+    except SystemExit as stop:
+        if arguments is None:  # this is the whole process
+            leave(stop.code)
+        raise
     finally:
         word.cancel()
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mer_data.imported import ApexRule
 from mer_data.problems import BadInput, Problem, shown
 from orchestrator.cli.printing import form_option, json_option, print_as, print_json
 from orchestrator.console import Console
 
 if TYPE_CHECKING:
+    from mer_data.imported import ApexRule
     from mer_data.storage.store import Store
 
 store_option = click.option(

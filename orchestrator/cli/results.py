@@ -32,7 +32,7 @@ models_option = click.option(
 @form_option
 def status(out: str, form: str | None) -> int:
     """Jobs done, running, missing, failed and stale; of a search, also avoided and rejected."""
-    from orchestrator.report import leaderboard
+    from orchestrator.output.status import status as how_far
 
     plan, ledger, _ = _open(out)
 
@@ -48,7 +48,7 @@ def status(out: str, form: str | None) -> int:
             told = f"failed: {failure['model']} on {failure['fold']}: {failure['reason'].strip()}"
             click.echo(shown(told, "\n\t"))
 
-    document = leaderboard.status(plan, ledger)
+    document = how_far(plan, ledger)
     print_as(form, document, lambda document: [document["jobs"]], print_status)
     return exit_status(document)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from mer_data.features import FEATURES
 from mer_data.files import read
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_models.plugins import BrokenModelFile, ModelFile, locate, run_file
@@ -39,9 +38,9 @@ def _load(path: Path) -> ModelFile:
     place = path.resolve()
     if place not in READ:
         file = ModelFile(str(path), _source(path))
-        before = models()
+        before = set(models())
         use([file])
-        mine = [spec for name, spec in models().items() if name not in before]
+        mine = [models()[name] for name in models() if name not in before]
         if not mine:
             raise BadInput(Problem(str(path), "registers no model", "end it with register(ModelSpec(...))"))
         raise_all(problem for spec in mine for problem in _try(spec, file))
@@ -81,6 +80,8 @@ def _try(spec: ModelSpec, file: ModelFile) -> list[Problem]:
 
 def _check_input(spec: ModelSpec, taken: InputSpec, file: ModelFile) -> list[Problem]:
     """Compare an input with the feature of that name; features that come with a dataset are not known here."""
+    from mer_data.features import FEATURES  # what computes them imports OpenCV, which workers need not wait for
+
     if taken.feature not in FEATURES:
         return []
     feature, where = FEATURES[taken.feature], f"{file.path}, {spec.name}, {taken.feature}"
@@ -102,7 +103,7 @@ def use(files: Iterable[ModelFile]) -> None:
     BadInput
         With file and line, if one cannot be run here.
     """
-    models()  # ours first: a file that takes the name of one is told so
+    models()  # those of packages first: a file that takes the name of one is told so
     for file in files:
         try:
             run_file(file)

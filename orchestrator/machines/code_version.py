@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.metadata
+import runpy
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,14 @@ def what_runs() -> Mapping[str, str]:
     Without what tells builds for different GPUs apart.
     """
     return {"the project's code": code_version(), **{name: _version(name) for name in _LIBRARIES}}
+
+
+def torch_version() -> str:
+    """PyTorch's version with what tells its builds apart, as it says itself, without importing it."""
+    package = find_spec("torch")
+    if package is None or package.origin is None:
+        return "(not installed)"
+    return str(runpy.run_path(str(Path(package.origin).with_name("version.py")))["__version__"])
 
 
 def _version(library: str) -> str:

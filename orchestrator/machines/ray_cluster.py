@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import os
 import socket
+import threading
 import warnings
 from contextlib import suppress
 from functools import cached_property
@@ -55,6 +56,7 @@ class Cluster:
         self._cpus, self._joined, self._ours = cpus, False, False
         self._refused: BadInput | None = None
         self._asked: list[tuple[str, Any]] = []
+        self._end: threading.Thread | None = None
 
     def __enter__(self) -> Cluster:
         if on_standing_cluster():
@@ -65,8 +67,15 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._ours:
-            stop_local()
+        self.let_go()
+        if self._end is not None:
+            self._end.join()
+
+    def let_go(self) -> None:
+        """Nobody needs the cluster any more: one that was started here ends, a second long, beside other work."""
+        if self._ours and self._end is None:
+            self._end = threading.Thread(target=stop_local, name="end-of-ray")
+            self._end.start()
 
     def _join(self) -> None:
         with put_off(), without_its_sigterm():

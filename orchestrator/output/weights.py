@@ -160,8 +160,7 @@ def _is_saved(path: Path, job: Job, read_before: Remembered) -> bool:
 
 def _with_weights(plan: Plan, out: Path) -> list[Job]:
     """The jobs whose weights a plan asks for, as far as they are known."""
-    networks = {name for name, spec in models().items() if spec.build is not None}
-    return [job for job in table_jobs(plan, out) if plan.keeps_weights(job) and job.model in networks]
+    return [job for job in table_jobs(plan, out) if plan.keeps_weights(job) and job.model in plan.networks]
 
 
 def tell_weights(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
@@ -174,7 +173,7 @@ def tell_weights(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     if not plan.weights:
         return {"folder": None, "saved": 0, "missing": 0}
     folder, missing = out / "weights", without_weights(plan, out)
-    classical = sorted(name for name in plan.recipes if models()[name].build is None)
+    classical = sorted(set(plan.recipes) - set(plan.networks))
     saved = len(_with_weights(plan, out)) - len(missing)
     if saved:
         console.say(f"weights of {saved} folds: {folder}; `mer predict --help` tells how to use them")

@@ -12,8 +12,8 @@ from mer_data.problems import BadInput, Problem
 from orchestrator.console import Cell, Console
 from orchestrator.experiment.plan import Plan
 from orchestrator.output.ledger import Ledger
+from orchestrator.output.status import status
 from orchestrator.report.flat_tables import Line
-from orchestrator.report.leaderboard import status
 from orchestrator.report.score_rows import HEADLINES
 
 

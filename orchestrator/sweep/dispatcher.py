@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -74,6 +75,9 @@ class Dispatcher:
     """
 
     def __init__(self, plan: Plan, ledger_root: Path) -> None:
+        # Arrow imports it to write a first file. Here, while the workers start, nobody waits for it.
+        importlib.import_module("pandas")
+
         self._plan = plan
         self._ledger = Ledger(ledger_root)
         self._weights = ledger_root.parent / "weights"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from mer_models.complexity import complexity
 from mer_models.spec import models
 from orchestrator.console import Console, duration
 from orchestrator.experiment.plan import Plan, Study
@@ -38,6 +37,8 @@ def training_seconds(plan: Plan, done: set[str], searches: Iterable[tuple[Study,
     for (model, epochs), count in clips.items():
         spec = models()[model]
         if spec.build is not None:
+            from mer_models.complexity import complexity  # needs PyTorch, and so does the network
+
             products = _PASSES * complexity(spec, classes[model]).flops
             seconds[model] += products * epochs * count / _PER_SECOND
     return seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import sys
 import threading
 import time
 import traceback
@@ -35,7 +36,7 @@ from mer_models.spec import (
     models,
 )
 from orchestrator.experiment import user_models
-from orchestrator.machines.code_version import unlike, what_runs
+from orchestrator.machines.code_version import torch_version, unlike, what_runs
 from orchestrator.sweep.dispatcher import Work
 from orchestrator.sweep.rehearsal import rehearse
 
@@ -73,24 +74,26 @@ class FoldTrainable(tune.Trainable):
         driver_runs: dict[str, str] | None = None,
     ) -> None:
         """Prepare a worker process; called once per process."""
-        import torch
-
-        # A fold has one core, and sums in the same order however many folds run beside it.
-        torch.set_num_threads(1)
         keep_freed_memory()
         self._dispatcher, self._fold_minutes = dispatcher, fold_minutes
         if driver_runs is not None:  # the machine may have joined after the driver had looked
             self._unfit = unlike(platform.node(), what_runs(), driver_runs)
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
-        if self._device == "cuda" and not torch.cuda.is_available():
+        if self._device == "cuda":
+            self._take_gpu()
+        self.reset_config(config)
+
+    def _take_gpu(self) -> None:
+        import torch
+
+        if not torch.cuda.is_available():
             what = f"has a GPU that PyTorch {torch.__version__} cannot use"
             remedy = "install a PyTorch for its driver (`nvidia-smi` names it), or set device: cpu"
             self._unfit = Problem(f"machine {platform.node()}", what, remedy)
-        elif self._device == "cuda":
+        else:
             # A fold that needs more than its share of the GPU fails, not those beside it; it gets a larger share then.
             share = float(ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0))
             torch.cuda.set_per_process_memory_fraction(min(share, 1.0))
-        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next jobs. Nothing of the last ones is kept: their tensors were local to :meth:`step`."""
@@ -174,14 +177,12 @@ class FoldTrainable(tune.Trainable):
         Spoilt
             If it ended by a bug: nobody knows what is left of it, as threads or a broken CUDA context.
         """
-        import torch
-
         try:
             if isinstance(result, BaseException):
                 raise result
             device, environment = _environment(self._device)
             ray.get(self._dispatcher.commit.remote(job_id, result, seconds, device, {**environment, **more}))
-        except torch.cuda.OutOfMemoryError as error:
+        except _out_of_memory() as error:
             ray.get(self._dispatcher.fail.remote(job_id, f"the GPU's memory was too small: {error}"))
             return {**_ended(job_id, seconds), "memory": True}
         except (TrainingFailed, BadInput) as error:
@@ -221,6 +222,7 @@ class FoldTrainable(tune.Trainable):
         if work is None:
             return None
         spec = replace(find_model(work), inputs=work.inputs)
+        _take_one_core()
         if (work.model, work.inputs) not in _REHEARSED:
             _REHEARSED.add((work.model, work.inputs))
             rehearse(spec, work.recipe, work.classes, self._device)
@@ -288,12 +290,28 @@ def _open(store: str, dataset: str, name: str, key: str) -> Feature:
 
 @lru_cache(maxsize=2)
 def _environment(device: str) -> tuple[str, dict[str, str]]:
-    import numpy
-    import torch
+    name = f"cpu {platform.machine()}"
+    if device == "cuda":
+        import torch
 
-    name = torch.cuda.get_device_name() if device == "cuda" else f"cpu {platform.machine()}"
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
-    return name, versions
+        name = torch.cuda.get_device_name()
+    return name, {"python": platform.python_version(), "torch": torch_version(), "numpy": np.__version__}
+
+
+def _take_one_core() -> None:
+    """A fold has one core, and sums in the same order however many folds run beside it.
+
+    Nothing to do before a model has imported PyTorch, which takes a second: the baselines do without.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+
+
+def _out_of_memory() -> tuple[type[Exception], ...]:
+    """What PyTorch raises if the memory of a GPU is too small; nothing where it is not even imported."""
+    torch = sys.modules.get("torch")
+    return () if torch is None else (torch.cuda.OutOfMemoryError,)
 
 
 def keep_freed_memory() -> None:

@@ -1,6 +1,9 @@
 """The identity of code follows from what it says, not from where it lies."""
 
 import importlib
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 
 import mer_models
 from mer_models.code_digest import digest_of_sources
+from mer_models.spec import models
 
 Digest = Callable[[str], str]
 
@@ -92,3 +96,24 @@ def test_remarks_and_the_order_of_imports_are_no_code(copied: tuple[Path, Digest
     lines = [line for line in text.splitlines() if line.startswith("from copied.")]
     (folder / "train.py").write_text(text.replace("\n".join(lines), "# a remark\n" + "\n".join(reversed(lines))))
     assert digest("copied.train") == before
+
+
+# Each child has imported PyTorch, and of ours one model only.
+_EACH_ALONE = """
+import json, multiprocessing, torch
+from mer_models.spec import models
+
+def digest(name):
+    return name, models()[name].code_digest()
+
+with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+    print(json.dumps(dict(pool.map(digest, list(models()), chunksize=1))))
+"""
+
+
+def test_it_does_not_matter_what_was_imported_before() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(mer_models.__path__[0]).parent)}
+    done = subprocess.run([sys.executable, "-c", _EACH_ALONE], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    together = {name: spec.code_digest() for name, spec in reversed(list(models().items()))}
+    assert json.loads(done.stdout) == together

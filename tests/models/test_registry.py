@@ -1,7 +1,13 @@
 """What every registered model promises; new models are tested by being registered."""
 
+import importlib
+import os
+import pkgutil
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +15,24 @@ import pytest
 import torch
 from torch import Tensor
 
+import mer_models
 from mer_data.features import FEATURES
-from mer_models import train
+from mer_models import networks, train
 from mer_models.batches import Input
 from mer_models.complexity import complexity
-from mer_models.spec import RESIDENT_BYTES, FoldArrays, InputSpec, ModelSpec, Outcome, Recipe, TrainingFailed, models
+from mer_models.registry import EXTRACTORS, MODELS
+from mer_models.spec import (
+    REGISTERED_BY,
+    RESIDENT_BYTES,
+    FoldArrays,
+    InputSpec,
+    ModelSpec,
+    Outcome,
+    Recipe,
+    TrainingFailed,
+    extractors,
+    models,
+)
 from orchestrator.precompute import deep_features as _deep  # noqa: F401 - registers the features that networks make
 
 NETWORKS = [spec for spec in models().values() if spec.build is not None]
@@ -45,6 +64,29 @@ PARAMETERS = {
     "ststnet": 1_683,
     "ststnet_table": 162_051,
 }
+
+
+def test_the_list_of_models_is_what_their_modules_register() -> None:
+    for folder in (mer_models, networks):
+        for module in pkgutil.iter_modules(folder.__path__, f"{folder.__name__}."):
+            importlib.import_module(module.name)
+    assert set(models()) == set(MODELS), "a model is not on the list, so nobody finds it"
+    assert set(extractors()) == set(EXTRACTORS)
+    assert {name: REGISTERED_BY[name] for name in models()} == MODELS
+    assert dict(extractors()).keys() == EXTRACTORS.keys()
+
+
+def test_a_name_of_ours_is_taken_before_its_network_is_imported() -> None:
+    code = (
+        "import dataclasses, sys\n"
+        "from mer_models.spec import ModelSpec, models, register\n"
+        "spec = models()['majority']\n"
+        "try: register(dataclasses.replace(spec, name='ststnet'))\n"
+        "except ValueError as error: print(error, 'torch' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(mer_models.__path__[0]).parent)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == "model ststnet is registered twice False\n"
 
 
 def of(specs: Iterable[ModelSpec], *, light: bool = False) -> list[Any]:

@@ -28,7 +28,7 @@ from orchestrator.experiment.resolve import resolve
 from orchestrator.machines.resources import Resources
 from orchestrator.output.folder import Output
 from orchestrator.output.ledger import Ledger
-from orchestrator.report import leaderboard
+from orchestrator.output.status import status
 from orchestrator.sweep.dispatcher import Dispatcher
 
 EXPERIMENT = """\
@@ -219,7 +219,7 @@ def test_a_terminal_gets_a_progress_bar(second: Second) -> None:
 def test_another_recipe_leaves_the_old_results_stale(finished: Path) -> None:
     chosen = load(str(finished / "small.yaml"), ["recipes.ststnet.epochs=1", "models=[majority, ststnet]"])
     plan = make_plan(resolve(chosen, Store(finished / "store")))
-    state = leaderboard.status(plan, Ledger(finished / "runs/small/ledger"))
+    state = status(plan, Ledger(finished / "runs/small/ledger"))
     assert state["jobs"] == counts(done=6, missing=6, stale=12)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from mer_data.files import write_json
 from mer_data.hashing import digest
-from mer_models.complexity import complexity
 from mer_models.spec import models
 from orchestrator.experiment.plan import Plan
 from orchestrator.output.search_history import histories
@@ -178,10 +177,18 @@ class _CellRun:
         interval = table[self._plan.rule][0]["uf1_interval"]
         if interval is not None:
             values |= {"uf1_low": interval[0], "uf1_high": interval[1]}
-        cost = complexity(models()[self._cell.cell.model], len(self._cell.cohort.classes))
-        values |= {name: float(getattr(cost, name)) for name in ("params", "flops", "mem_rw_bytes")}
+        values |= self._costs()
         now = int(time.time() * 1000)
         self._client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
+
+    def _costs(self) -> dict[str, float]:
+        spec, names = models()[self._cell.cell.model], ("params", "flops", "mem_rw_bytes")
+        if spec.build is None:
+            return dict.fromkeys(names, 0.0)
+        from mer_models.complexity import complexity  # needs PyTorch, which takes a second to import
+
+        cost = complexity(spec, len(self._cell.cohort.classes))
+        return {name: float(getattr(cost, name)) for name in names}
 
 
 def _confusion_figure(row: dict[str, Any], title: str) -> Any:

@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 import filelock
 from filelock import FileLock, Timeout
 
+from mer_data.files import written_aside
 from mer_data.problems import BadInput, Problem
 
 if TYPE_CHECKING:
@@ -112,7 +113,33 @@ def _client(uri: str) -> MlflowClient:
 
     for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    file = _file(uri)
+    if file is not None and not file.exists():
+        _make(file)
     return MlflowClient(tracking_uri=uri)
+
+
+def _make(file: Path) -> None:
+    """Make MLflow's database under another name, and rename it.
+
+    A process that ends meanwhile leaves nothing half made, which MLflow would take for one of another version. And the
+    hundred migrations that MLflow goes through need not wait for the disk one by one.
+    """
+    from mlflow import MlflowClient
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def hurry(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", hurry)
+    try:
+        with written_aside(file) as aside:
+            MlflowClient(tracking_uri=f"{_SQLITE}{str(aside).translate(_QUOTED)}").search_experiments(max_results=1)
+    except OSError as error:
+        raise _lost(f"{_SQLITE}{file}", f"cannot be written: {error.strerror or error}") from error
+    finally:
+        event.remove(Engine, "connect", hurry)
 
 
 def _of_ours(error: Exception) -> bool:

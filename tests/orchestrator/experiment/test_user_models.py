@@ -15,7 +15,6 @@ from workers import run_here
 
 from mer_data.problems import BadInput
 from mer_data.storage.store import Store
-from mer_models import plugins as model_plugins
 from mer_models import spec as registry
 from mer_models.plugins import BrokenModelFile, ModelFile
 from mer_models.spec import models
@@ -44,7 +43,7 @@ register(ModelSpec("mine", "none", (INPUT,), Recipe(epochs=1), train.fit, build)
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is gone after it."""
-    models()
+    dict(models())  # what a test imports first would be forgotten with it
     monkeypatch.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
     monkeypatch.setattr(registry, "REGISTERED_BY", dict(registry.REGISTERED_BY))
     monkeypatch.setattr(user_models, "READ", {})
@@ -210,8 +209,8 @@ def package(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None
         (folder / "my_package" / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(folder)
     points = EntryPoints([EntryPoint("mine", "my_package.models", "mer.models")])
-    monkeypatch.setattr(model_plugins, "entry_points", lambda group: points.select(group=group))
-    registry.import_all.cache_clear()
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points.select(group=group))
+    registry.import_packages.cache_clear()
     importlib.invalidate_caches()
 
 

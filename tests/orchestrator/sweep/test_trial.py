@@ -22,7 +22,7 @@ from orchestrator.experiment.resolve import resolve
 from orchestrator.machines.resources import Resources
 from orchestrator.output.ledger import Ledger
 from orchestrator.output.running import Running
-from orchestrator.report import leaderboard
+from orchestrator.output.status import status
 from orchestrator.sweep import trial
 from orchestrator.sweep.dispatcher import Dispatcher
 from orchestrator.sweep.queue import JobQueue, Listed
@@ -68,9 +68,9 @@ def test_a_model_that_cannot_be_rehearsed_fails_in_its_fold(
 def test_status_tells_the_epoch_of_what_runs(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dispatcher, ledger, job = Dispatcher(plan, tmp_path / "ledger"), Ledger(tmp_path / "ledger"), plan.jobs[0]
     dispatcher.take(job.id)
-    assert [known["done"] for known in leaderboard.status(plan, ledger)["running"]] == [0]
+    assert [known["done"] for known in status(plan, ledger)["running"]] == [0]
     dispatcher.note_epoch(job.id, 3, 4)
-    (told,) = leaderboard.status(plan, ledger)["running"]
+    (told,) = status(plan, ledger)["running"]
     assert (told["model"], told["fold"], told["done"], told["of"]) == ("ststnet", f"blobs: {job.held_out}", 3, 4)
     assert 0 <= time.time() - told["since"] < 60
     heard: list[tuple[int, int]] = []
@@ -78,9 +78,9 @@ def test_status_tells_the_epoch_of_what_runs(plan: Plan, tmp_path: Path, monkeyp
     monkeypatch.setattr(dispatcher, "note_epoch", lambda _, done, of: heard.append((done, of)))
     run_here(dispatcher, job)
     assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert leaderboard.status(plan, ledger)["running"] == []
+    assert status(plan, ledger)["running"] == []
     dispatcher.note_epoch(job.id, 4, 4)  # it may come after the end
-    assert leaderboard.status(plan, ledger)["running"] == []
+    assert status(plan, ledger)["running"] == []
 
 
 def test_the_bar_moves_within_folds(
