@@ -8,16 +8,15 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from orchestrator.report.paper import scores
 from orchestrator.report.paper.boards import Board, Source
-from orchestrator.report.paper.documents import Table
+from orchestrator.report.paper.documents import Prose, Table
 from orchestrator.report.paper.methods import Methods
 from orchestrator.report.paper.sections import Section
 
 
 def page(
     sources: Sequence[Source],
-    parts: Sequence[tuple[Board, Sequence[Section]]],
+    parts: Sequence[tuple[Board, Prose, Prose, Sequence[Section]]],
     methods: Methods,
     checklist: Table,
     files: Sequence[str],
@@ -39,7 +38,7 @@ def page(
         title=" and ".join(dict.fromkeys(source.plan.name for source in sources)),
         style=Markup(style),  # noqa: S704 - a file of this package
         sources=sources,
-        parts=[(board, scores.result(board), scores.completeness(board), found) for board, found in parts],
+        parts=parts,
         methods=methods,
         checklist=checklist,
         files=files,

@@ -118,6 +118,21 @@ def _oracles(board: Board, line: Line) -> list[Cell]:
     ]
 
 
+def of_guesses(board: Board) -> Prose:
+    """What keeping the best epoch for each subject makes of guesses; nothing where there are none of several epochs."""
+    for line in board.lines:
+        if line.cell.cell.model == "chance" and line.cell.several_epochs:
+            kept = len(line.cell.epochs[0])
+            return [
+                "Guesses by class frequency have UF1 ",
+                board.documents.number(f"{line.at}/uf1"),
+                f"; with the best of {kept} guesses kept for each subject, ",
+                _oracles(board, line)[0],
+                ". No model has learned anything by reaching that with an oracle.",
+            ]
+    return []
+
+
 def class_table(board: Board) -> Table:
     """Recall, precision and F1 of each class."""
     columns = [Column("model", numeric=False), Column("class", numeric=False)]

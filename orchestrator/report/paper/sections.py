@@ -68,6 +68,7 @@ def _scores(board: Board) -> Section:
             + (" Hollow diamond: a published figure, with the rule by which its epoch was chosen." if published else "")
         ]
     ]
+    told += [guessed] if (guessed := scores.of_guesses(board)) else []
     if not published:
         told.append(["No figure published on this clip list is known for these models, so none is drawn."])
     picture = score_charts.forest(board, published, named(board, "forest"))

@@ -11,7 +11,7 @@ from orchestrator.experiment.plan import Plan
 from orchestrator.output.ledger import Ledger
 from orchestrator.report.flat_tables import csv_text
 from orchestrator.report.leaderboard import board as leaderboard
-from orchestrator.report.paper import latex
+from orchestrator.report.paper import latex, markdown, scores
 from orchestrator.report.paper.boards import boards, read, score_documents
 from orchestrator.report.paper.checklist import checklist
 from orchestrator.report.paper.documents import Table
@@ -20,7 +20,7 @@ from orchestrator.report.paper.page import page
 from orchestrator.report.paper.sections import sections
 
 PAGE = "report.html"
-_OURS = r"(?:figures|tables)/[A-Za-z0-9_-]+\.(?:pdf|tex|csv|bib)"
+_OURS = r"(?:figures|tables)/[A-Za-z0-9_-]+\.(?:pdf|tex|csv|bib)|report\.md"
 
 
 def write_report(opened: Sequence[tuple[str, Plan, Ledger]], to: Path) -> list[str]:
@@ -57,7 +57,9 @@ def write_report(opened: Sequence[tuple[str, Plan, Ledger]], to: Path) -> list[s
                 files |= _files(table)
     files |= _files(listed)
     files |= {"tables/methods.tex": told.latex.encode(), "tables/references.bib": told.bibtex.encode()}
-    files = {PAGE: page(sources, parts, told, listed, list(files)).encode(), **files}
+    whole = [(board, scores.result(board), scores.completeness(board), found) for board, found in parts]
+    files["report.md"] = markdown.document(whole, told, listed).encode()
+    files = {PAGE: page(sources, whole, told, listed, list(files)).encode(), **files}
     for name in _earlier(to) - files.keys():
         (to / name).unlink(missing_ok=True)
     for name, content in files.items():

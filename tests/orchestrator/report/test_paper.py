@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ from blobs import blob_clips, write_blobs
 from click.testing import CliRunner
 from ledgers import commit, knowing, negative, plan_for
 from simulated import plan_of, simulate
+from workers import run_here
 
 from mer_data.storage.store import Store
 from mer_models.spec import Published
@@ -26,8 +28,10 @@ from orchestrator.report.paper import latex, references
 from orchestrator.report.paper.boards import boards, read, score_documents
 from orchestrator.report.paper.documents import shown
 from orchestrator.report.paper.literature import comparable
+from orchestrator.report.paper.markdown import escaped
 from orchestrator.score.metrics import uf1
 from orchestrator.score.ranks import rank_shares
+from orchestrator.sweep.dispatcher import Dispatcher
 
 FOREIGN = "<img src=x onerror=alert(1)>&$x_1^2$"
 SVG, HTML = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xhtml}"
@@ -134,6 +138,37 @@ def test_oracles_are_on_the_page_and_in_no_table_of_a_paper(made: dict[str, Any]
     for path in (made["report"] / "tables").glob("*.*"):
         text = path.read_text(encoding="utf-8").lower()
         assert "oracle" not in text or path.name.startswith("published"), path
+
+
+def test_the_markdown_has_the_words_and_tables_of_the_page(made: dict[str, Any]) -> None:
+    page, text = (made["report"] / "report.html").read_text("utf-8"), (made["report"] / "report.md").read_text("utf-8")
+    captions = re.findall(r"<caption><span>(.*?)</span></caption>", page)
+    assert [f"**{escaped(html.unescape(caption))}**" for caption in captions] == re.findall(
+        r"^\*\*.*\*\*$", text, re.MULTILINE
+    )
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert all(line.endswith(" |") for line in rows)
+    assert len(re.findall("<tr", page)) == len(rows) - len(captions), "a line below each heading"
+    for number in re.findall(r"<data [^>]*data-of=[^>]*>([^<]+)</data>", page):
+        assert escaped(html.unescape(number)).replace("\u00a0%", " %") in text
+
+
+def test_what_guesses_reach_with_an_oracle_is_told_first(tmp_path: Path) -> None:
+    write_blobs(Store(tmp_path / "store"), "blobs", blob_clips(6, 3))
+    plan = plan_for(Store(tmp_path / "store"), models=["chance"])
+    plan.save(tmp_path / "out/plan.json")
+    for job in plan.jobs:
+        run_here(Dispatcher(plan, tmp_path / "out/ledger"), job)
+    run("report", str(tmp_path / "out"), "--to", str(tmp_path / "report"))
+    text = (tmp_path / "report/report.html").read_text("utf-8")
+    told = re.sub("<.*?>", "", text[text.index("Guesses by class frequency") :])
+    figures = re.match(
+        r"Guesses by class frequency have UF1 ([\d.]+); with the best of 100 guesses .*?, ([\d.]+)\.", told
+    )
+    assert figures
+    row, *_ = json.loads(run("score", str(tmp_path / "out"), "--json", "--rule", "oracle-subject"))["rows"]
+    assert row["scope"] == "all"
+    assert float(figures[1]) < float(figures[2]) == round(row["uf1"], 4)
 
 
 def test_a_second_report_has_the_same_bytes(made: dict[str, Any], tmp_path: Path) -> None:
