@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-pages test-all test-cluster lint site format bench gpu clean
+.PHONY: demo test test-pages test-faults test-all test-cluster lint site format bench gpu clean
 
 demo: $(READY)    ## the whole job on synthetic faces: features, every subject held out, a leaderboard
 	$(BIN)/mer demo
@@ -13,6 +13,9 @@ test: $(READY)    ## the tests that take seconds each
 
 test-pages: $(READY)    ## every command and the notebook of the pages
 	$(BIN)/pytest -m pages
+
+test-faults: $(READY)    ## kills, full disks, damaged files, what others may do; at most ten minutes
+	$(BIN)/pytest -n 2 -m "fault and not slow"
 
 test-all: $(READY)    ## every test this machine can run
 	$(BIN)/pytest

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,50 @@ def test_a_killed_driver_loses_nothing(ray_session: None, tmp_path: Path, capsys
     assert ledger.ids() == whole.ids()
     for job in whole.ids():
         assert ledger.read(job).logits.tobytes() == whole.read(job).logits.tobytes()
+
+
+COUNTED = """
+import os, time
+from mer_models.baselines import fit_majority
+from mer_models.spec import ModelSpec, Recipe, register
+
+def fit(spec, arrays, recipe, seed, device):
+    if len(arrays.labels) > 6:  # not the few clips of a rehearsal
+        file = os.open(os.environ["ATTEMPTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(file, f"{seed}\\n".encode())
+        os.close(file)
+        time.sleep(0.5)
+    return fit_majority(spec, arrays, recipe, seed, device)
+
+register(ModelSpec(name="counted", paper="none", inputs=(), recipe=Recipe(epochs=1), fit=fit))
+"""
+KILLS, CORES = 3, 2
+
+
+def test_kills_cost_no_more_attempts_than_were_in_flight_and_every_fold_is_committed_once(tmp_path: Path) -> None:
+    write_blobs(Store(tmp_path / "store"), "blobs", blob_clips(12, 4))
+    (tmp_path / "counted.py").write_text(COUNTED)
+    experiment = {"name": "counts", "store": str(tmp_path / "store"), "datasets": ["blobs"], "models": ["counted"]}
+    (tmp_path / "counts.yaml").write_text(json.dumps({**experiment, "plugins": ["counted.py"], "seeds": [0, 1, 2]}))
+    ledger, committed = Ledger(tmp_path / "runs/counts/ledger"), dict[str, int]()
+    arguments = ("run", "counts.yaml", "--out", "runs/counts", "--cpus", str(CORES))
+
+    def written() -> dict[str, int]:
+        return {job: (ledger.root / f"{job}.arrow").stat().st_mtime_ns for job in ledger.ids()}
+
+    for kill in range(1, KILLS + 1):
+        run = drivers.start(tmp_path, *arguments, ATTEMPTS=str(tmp_path / "attempts"))
+        drivers.wait_for(lambda: len(ledger.ids()) >= 9 * kill, run)  # noqa: B023 - it is asked within this round
+        os.killpg(run.pid, signal.SIGKILL)
+        run.communicate()
+        assert committed.items() <= written().items(), "a committed fold was committed again"
+        committed = written()
+    document = drivers.finish(tmp_path, *arguments, ATTEMPTS=str(tmp_path / "attempts"))
+    assert document["status"]["jobs"]["done"] == 36
+    assert committed.items() <= written().items()
+    attempts = Counter((tmp_path / "attempts").read_text().split())
+    assert len(attempts) == 36
+    assert attempts.total() <= 36 + KILLS * CORES
 
 
 def test_ctrl_c_stops_the_run_and_says_how_to_go_on(tmp_path: Path) -> None:
