@@ -72,13 +72,19 @@ def claims_document(
     return {"claims": [_claim(plan, ledger, cell, uf1) for cell in of_model]}
 
 
-def _claim(plan: Plan, ledger: Ledger, cell: CellPredictions, uf1: float) -> dict[str, Any]:
-    names = [plan.rule, *(ORACLES if cell.several_epochs else ())]
+def placed(cell: CellPredictions, rule: str, uf1: float) -> tuple[list[dict[str, Any]], str]:
+    """Where a figure lies by each rule, the honest one of the experiment first, and in words."""
+    names = [rule, *(ORACLES if cell.several_epochs else ())]
     rules = []
     for name in sorted(names, key=list(_TITLES).index):
         row = next(row for row in score_rows.rows([cell], name) if row["scope"] in score_rows.HEADLINES)
         told = {key: row[key] for key in ("uf1", "uf1_interval", "uf1_seed_range")}
         rules.append({"rule": name, "oracle": name in ORACLES, **told, "position": _position(uf1, row["uf1_interval"])})
+    return rules, _words(uf1, rules)
+
+
+def _claim(plan: Plan, ledger: Ledger, cell: CellPredictions, uf1: float) -> dict[str, Any]:
+    rules, words = placed(cell, plan.rule, uf1)
     kept = (ledger.read(job.id).epochs == tuple(plan.recipe(job).kept_epochs()) for job in cell.done)
     return {
         "claim": {"uf1": uf1},
@@ -88,7 +94,7 @@ def _claim(plan: Plan, ledger: Ledger, cell: CellPredictions, uf1: float) -> dic
         "complete": cell.complete,
         "all_epochs": all(kept),
         "rules": rules,
-        "words": _words(uf1, rules),
+        "words": words,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mer_models.complexity import complexity
 from mer_models.spec import ModelSpec, Published, models
+from orchestrator.report.claims import placed
 from orchestrator.report.paper.boards import Board, Line
 from orchestrator.report.paper.documents import Cell, Column, Row, Table, plain
 from orchestrator.report.paper.scores import named
@@ -50,6 +51,15 @@ def published_table(board: Board) -> tuple[Table, str]:
     told += f"Not registered here, so nothing is known of {', '.join(unknown)}." if unknown else ""
     table = Table(named(board, "published"), f"Published figures and ours, {board.dataset}", columns, rows)
     return table, told.strip()
+
+
+def claims(board: Board) -> list[str]:
+    """Of every figure published on the very clip list, where it lies among ours: the words of ``mer claim``."""
+    return [
+        f"{line.name}, {figure['source']}: {placed(line.cell, line.source.plan.rule, figure['uf1'])[1]}"
+        for line in board.models
+        for figure in on_this_dataset(board).get(line.name, ())
+    ]
 
 
 def comparable(line: Line, figure: Published) -> tuple[str, str]:

@@ -185,7 +185,8 @@ def _search(board: Board) -> Section:
 
 def _published(board: Board) -> Section:
     table, told = literature.published_table(board)
-    return Section(named(board, "published"), "Published figures and ours", [[told]] if told else [], (), [table])
+    said: list[Prose] = [*([claim] for claim in literature.claims(board)), *([[told]] if told else [])]
+    return Section(named(board, "published"), "Published figures and ours", said, (), [table])
 
 
 def _cost(board: Board) -> Section:
