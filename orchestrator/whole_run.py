@@ -250,7 +250,7 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
         console.say(f"{len(done)} folds are done already" + (f", at most {left} are left" if left else ""))
     if not left:
         return
-    have = cluster.resources
+    have = _resources(out, cluster, console)
     _tell_machines(plan, have, console)
     warn_if_long(plan, done, [(run.study, run.left) for run in searches], have, console)
     try:
@@ -273,6 +273,17 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
         f"{cost.jobs} folds in {duration(cost.wall_seconds)}, {side_by_side:.2g} at a time; "
         f"{100 * cost.not_training:.1f} % of that was not training"
     )
+
+
+def _resources(out: Path, cluster: Cluster, console: Console) -> Resources:
+    """What the cluster has; meanwhile it is looked at whether the mirror can be written, when it is all over."""
+    from orchestrator.report.mlflow_mirror.store import Look
+
+    look = Look(out)
+    have = cluster.resources
+    if (lost := look.result()) is not None:
+        console.warn(f"MLflow will not be written. {lost}\nResults do not need it; later:  mer track sync {out}")
+    return have
 
 
 def _tell_machines(plan: Plan, have: Resources, console: Console) -> None:

@@ -278,6 +278,18 @@ def test_mlflow_trouble_does_not_cost_a_result(
     assert mer("track", "sync", out) == 2
 
 
+def test_what_the_mirror_lacks_is_told_before_hours_are_spent(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = copy(finished, tmp_path)
+    next((out / "ledger").glob("*.arrow")).unlink()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://lab:s3cret@127.0.0.1:9/runs")
+    assert mer("run", finished / "small.yaml", "--out", out) == 0
+    before, _, _ = capsys.readouterr().err.partition("folds: 0/")
+    assert "MLflow will not be written. MLflow, postgresql://lab:***@127.0.0.1:9/runs: its database needs" in before
+    assert f"mer track sync {out}" in before
+
+
 def test_a_lost_worker_leaves_a_reason(ray_session: None, blob_store: Store, tmp_path: Path) -> None:
     import ray
 
@@ -287,10 +299,11 @@ def test_a_lost_worker_leaves_a_reason(ray_session: None, blob_store: Store, tmp
     ledger = Ledger(tmp_path / "ledger")
     dispatcher = ray.remote(Dispatcher).options(num_cpus=0).remote(plan, ledger.root)
     queue = JobQueue([Listed(plan.jobs[:1])], dispatcher, ledger, progress, Resources(2, 0.0), gpu=False, retries=0)
-    assert queue.suggest("a") == {"job": plan.jobs[0].id, "gpu": 0.0}
-    queue.on_trial_complete("a", None, error=True)
-    assert "its worker process was lost 3 times" in ledger.failures()[plan.jobs[0].id]
+    for time in range(3):
+        assert queue.suggest(str(time)) == {"job": plan.jobs[0].id, "gpu": 0.0, "lost": time}
+        queue.on_trial_complete(str(time), None, error=True)
     assert queue.suggest("b") == "FINISHED"
+    assert "its worker process was lost 3 times" in ledger.failures()[plan.jobs[0].id]
 
 
 def test_gpus_are_asked_for_only_where_there_are_some(blob_store: Store) -> None:
