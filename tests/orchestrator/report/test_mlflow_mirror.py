@@ -214,6 +214,7 @@ def test_passwords_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_nobody_waits_for_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "_PATIENCE", 1.0)
+    store._load()  # that takes seconds, the first time
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
