@@ -210,7 +210,7 @@ def _mirror(plan: Plan, scored: Sequence[CellPredictions], out: Path, look: Look
 
     try:
         if not is_current(plan, scored, out):
-            lost = (look or Look(out)).result()
+            lost = (look if look and look.result() is None else Look(out)).result()
             if lost is not None:
                 raise lost
             sync(plan, scored, out)
@@ -254,8 +254,7 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
     from orchestrator.sweep.estimate import warn_if_long
     from orchestrator.sweep.tune_run import sweep
 
-    have = cluster.resources
-    look = Look(out)  # imports MLflow, and makes its database, while this process waits for workers to start
+    have, look = _resources(out, cluster, console)
     _tell_machines(plan, have, console)
     warn_if_long(plan, done, [(run.study, run.left) for run in searches], have, console)
     try:
@@ -280,6 +279,18 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
         f"{100 * cost.not_training:.1f} % of that was not training"
     )
     return look
+
+
+def _resources(out: Path, cluster: Cluster, console: Console) -> tuple[Resources, Look]:
+    """What the cluster has; meanwhile it is looked at whether the mirror can be written, when it is all over.
+
+    Looking imports MLflow and makes its database, for which nobody has to wait later.
+    """
+    look = Look(out)
+    have = cluster.resources
+    if (lost := look.result()) is not None:
+        console.warn(f"MLflow will not be written. {lost}\nResults do not need it; later:  mer track sync {out}")
+    return have, look
 
 
 def _tell_machines(plan: Plan, have: Resources, console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from mer_data.storage.arrow_files import ArrayWriter
 from mer_data.storage.shards import Shard
 from mer_data.storage.store import Store
 from orchestrator.console import Console
+from orchestrator.machines.watchdog import waited_for
 from orchestrator.precompute import deep_features as _deep  # noqa: F401 - registers its features
 
 
@@ -183,11 +185,13 @@ def extract(missing: Sequence[SubjectWork], workers: int, title: str, console: C
             running[handle.make.options(num_returns="streaming").remote(job)] = handle
 
     actors: list[Any] = [actor.remote() for _ in range(min(workers, len(jobs)))]
+    came = threading.Event()
     for handle in actors:
+        handle.__ray_ready__.remote().future().add_done_callback(lambda _: came.set())
         start(handle)
     problems: dict[str, Problem] = {}
     unit = "clips" if len({feature for job in jobs for feature in job.shards}) == 1 else "clips × features"
-    with console.progress(title, sum(job.arrays for job in jobs), unit) as progress:
+    with console.progress(title, sum(job.arrays for job in jobs), unit) as progress, waited_for(came, console):
         while running:
             told: Any = ray.wait(list(running), num_returns=1)[0][0]
             try:

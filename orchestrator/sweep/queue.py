@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -110,6 +111,7 @@ class JobQueue(Searcher):
         self.ended, self.training_seconds, self.busy_seconds = 0, 0.0, 0.0
         self.over, self._given = False, 0
         self.trouble: str | None = None
+        self.came = threading.Event()  # a worker has taken a fold
         self._asked, self._part = 0.0, 0.0
         self._expected: dict[str, float] = {}  # by model: how long a fold takes as far as running ones tell
 
@@ -180,6 +182,8 @@ class JobQueue(Searcher):
             return
         self._asked = time.monotonic()
         running: Mapping[str, Running] = ray.get(self._dispatcher.running.remote())
+        if running:
+            self.came.set()
         told = [(job, running[job.id]) for job in self._jobs() if job.id in running]
         self._part = sum(how_far.share for _, how_far in told)
         for job, how_far in told:
@@ -241,6 +245,7 @@ class JobQueue(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial has ended: with the last of its jobs, or because its worker was lost."""
+        self.came.set()
         if result:
             self.on_trial_result(trial_id, result)
         self.trouble = self.trouble or ray.get(self._dispatcher.trouble.remote())

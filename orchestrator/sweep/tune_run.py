@@ -27,6 +27,7 @@ from orchestrator.machines.answers import AskedMachines
 from orchestrator.machines.code_version import what_runs
 from orchestrator.machines.ray_cluster import dashboard, on_standing_cluster
 from orchestrator.machines.resources import Resources, count
+from orchestrator.machines.watchdog import waited_for
 from orchestrator.output.ledger import Ledger
 from orchestrator.sweep.dispatcher import Dispatcher
 from orchestrator.sweep.gpu_places import find_places
@@ -139,7 +140,7 @@ def _of_cluster() -> dict[str, Any]:
 def _run_to_its_end(queue: JobQueue, dispatcher: Any, fold_minutes: float | None, out: Path, console: Console) -> None:
     runs = dict(what_runs()) if on_standing_cluster() else None
     fixed = {"dispatcher": dispatcher, "fold_minutes": fold_minutes, "driver_runs": runs}
-    with told_in_words(console):
+    with told_in_words(console), waited_for(queue.came, console):
         while not queue.over:
             queue.begin_run()
             _tune(queue, queue.slots, out / "tune", fixed)

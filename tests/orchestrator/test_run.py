@@ -278,6 +278,18 @@ def test_mlflow_trouble_does_not_cost_a_result(
     assert mer("track", "sync", out) == 2
 
 
+def test_what_the_mirror_lacks_is_told_before_hours_are_spent(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = copy(finished, tmp_path)
+    next((out / "ledger").glob("*.arrow")).unlink()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://lab:s3cret@127.0.0.1:9/runs")
+    assert mer("run", finished / "small.yaml", "--out", out) == 0
+    before, _, _ = capsys.readouterr().err.partition("folds: 0/")
+    assert "MLflow will not be written. MLflow, postgresql://lab:***@127.0.0.1:9/runs: its database needs" in before
+    assert f"mer track sync {out}" in before
+
+
 def test_gpus_are_asked_for_only_where_there_are_some(blob_store: Store) -> None:
     from orchestrator.sweep.tune_run import use_gpus
 

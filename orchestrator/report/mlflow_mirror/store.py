@@ -8,6 +8,7 @@ import re
 import shlex
 import sqlite3
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _PATIENCE = 10.0  # seconds until a store that does not answer counts as gone
+_WORK = 0.1  # seconds of a processor that tell that a look goes on
 _TURN = 120.0  # seconds in which another writer should have ended
 _SQLITE = "sqlite:///"
 _QUOTED = str.maketrans({mark: quote(mark) for mark in "%?#"})
@@ -60,8 +62,15 @@ def _lost(uri: str, what: str, remedy: str = "") -> MirrorLost:
 
 
 @contextmanager
-def writing(out: Path) -> Iterator[MlflowClient]:
+def writing(out: Path, turn: threading.Event | None = None) -> Iterator[MlflowClient]:
     """MLflow's client, for whoever writes; others wait for their turn, where the store is a file.
+
+    Parameters
+    ----------
+    out
+        The output folder that is mirrored.
+    turn
+        Set when it is this one's turn.
 
     Raises
     ------
@@ -71,8 +80,16 @@ def writing(out: Path) -> Iterator[MlflowClient]:
     """
     uri = tracking_uri(out)
     try:
+        _load()  # takes seconds, for which nobody should wait
         with _turn(uri):
-            yield _client(uri)
+            if turn is not None:
+                turn.set()
+            from mlflow import MlflowClient
+
+            file = _file(uri)
+            if file is not None and not file.exists():
+                _make(file)
+            yield MlflowClient(tracking_uri=uri)
             # MLflow also makes the folder whose name is the quoted one, and puts nothing there.
             if "%" in uri and _file(uri) is not None:
                 with suppress(OSError):
@@ -103,20 +120,15 @@ def _file(uri: str) -> Path | None:
     return Path(unquote(uri.removeprefix(_SQLITE).partition("?")[0])) if uri.startswith(_SQLITE) else None
 
 
-def _client(uri: str) -> MlflowClient:
+def _load() -> None:
     # A server that does not answer must not hold up a result for minutes.
     for name, value in {"MAX_RETRIES": "1", "TIMEOUT": f"{_PATIENCE:.0f}"}.items():
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow import MlflowClient
     from mlflow.store.tracking import sqlalchemy_store as _store  # noqa: F401 - it sets levels of its own
 
     for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    file = _file(uri)
-    if file is not None and not file.exists():
-        _make(file)
-    return MlflowClient(tracking_uri=uri)
 
 
 def _make(file: Path) -> None:
@@ -180,6 +192,23 @@ def _is_sound(file: Path) -> bool:
     return True
 
 
+def _not_writable(uri: str) -> MirrorLost | None:
+    """What the system says of a file that nobody has tried to write yet."""
+    file = _file(uri)
+    if file is None or all(os.access(path, os.W_OK) or not path.exists() for path in (file, file.parent)):
+        return None
+    return _lost(uri, *_in_words(uri, PermissionError()))
+
+
+def _worked(thread: threading.Thread) -> float:
+    """Seconds of a processor that a thread has used; zero where the system does not tell."""
+    try:
+        fields = Path(f"/proc/self/task/{thread.native_id}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Look:
     """A look at the store beside other work, before hours are spent: whether it can be written.
 
@@ -192,19 +221,28 @@ class Look:
     def __init__(self, out: Path) -> None:
         self._out = out
         self._lost: MirrorLost | None = None
+        self._turn = threading.Event()
         self._thread = threading.Thread(target=self._look, name="look-at-mlflow", daemon=True)
         self._thread.start()
 
     def _look(self) -> None:
         try:
-            with writing(self._out) as client:
-                client.search_experiments(max_results=1)
+            self._lost = _not_writable(tracking_uri(self._out))
+            if self._lost is None:
+                with writing(self._out, self._turn) as client:
+                    client.search_experiments(max_results=1)
         except MirrorLost as error:
             self._lost = error
 
     def result(self) -> MirrorLost | None:
-        """Why it cannot be written, or None; waits for an answer for ten seconds at most."""
-        self._thread.join(_PATIENCE)
+        """Why it cannot be written, or None; waits for an answer for ten seconds in which nothing happens."""
+        since, worked = time.monotonic(), 0.0
+        while self._thread.is_alive() and time.monotonic() - since < _PATIENCE:
+            self._thread.join(0.2)
+            if (now := _worked(self._thread)) - worked > _WORK:  # a new file takes seconds, on a busy machine many
+                since, worked = time.monotonic(), now
         if self._thread.is_alive():
+            if not self._turn.is_set():
+                return None  # others write it, so it can be written
             return _lost(tracking_uri(self._out), f"has not answered for {_PATIENCE:.0f} seconds")
         return self._lost

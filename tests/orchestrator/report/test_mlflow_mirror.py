@@ -214,12 +214,47 @@ def test_passwords_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_nobody_waits_for_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "_PATIENCE", 1.0)
+    store._load()  # that takes seconds, the first time
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
         lost = Look(tmp_path / "out").result()
         assert time.monotonic() - began < 5
     assert "has not answered for 1 seconds" in str(lost)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux tells how a thread gets on")
+def test_a_database_that_takes_long_to_make_is_no_lost_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_PATIENCE", 1.0)
+    load = store._load
+
+    def busy() -> None:
+        load()
+        end = time.thread_time() + 2.0
+        while time.thread_time() < end:
+            pass
+
+    out = with_database(tmp_path)
+    monkeypatch.setattr(store, "_load", busy)
+    began = time.monotonic()
+    assert Look(out).result() is None
+    assert time.monotonic() - began >= 2.0
+
+
+def test_a_file_that_may_not_be_written_is_told_before_anybody_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = with_database(tmp_path)
+    monkeypatch.setattr("os.access", lambda path, mode: not mode & os.W_OK)
+    lost = Look(out).result()
+    assert "may not be written by you (get write access to" in str(lost)
+
+
+def test_a_store_that_another_run_writes_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_PATIENCE", 0.5)
+    out = with_database(tmp_path)
+    with store.writing(out):
+        assert Look(out).result() is None
 
 
 def test_a_damaged_database_is_put_aside_by_the_remedy(plan: Plan, tmp_path: Path) -> None:
