@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 def send_token() -> None:
@@ -43,6 +44,15 @@ def knock(address: str, mode: str) -> str:
             os.environ["RAY_AUTH_MODE"] = before
         Config.initialize("")
     return ""
+
+
+def forget_metrics(trial: Any) -> None:
+    """Drop what a trial of Tune that has ended keeps of its metrics: their means over some steps, 17 of 25 kB.
+
+    Tune holds every trial of a run until its end, and never reads these again.
+    """
+    trial.run_metadata.metric_analysis.clear()
+    trial.run_metadata.metric_n_steps.clear()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from orchestrator.console import Console
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.machines.code_version import what_runs
 from orchestrator.machines.ray_cluster import dashboard, on_standing_cluster
+from orchestrator.machines.ray_internals import forget_metrics
 from orchestrator.machines.resources import Resources, count
 from orchestrator.output.ledger import Ledger
 from orchestrator.sweep.dispatcher import TRIES, Dispatcher
@@ -155,11 +156,20 @@ def _tune(queue: JobQueue, slots: int, folder: Path, fixed: dict[str, Any]) -> N
             name="sweep",
             storage_path=str(folder.resolve()),
             verbose=0,
+            callbacks=[_Forgetting()],
             failure_config=tune.FailureConfig(max_failures=TRIES - 1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
     tuner.fit()
+
+
+class _Forgetting(tune.Callback):
+    """Keeps the driver's memory from growing with every fold."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial has ended, and the queue has taken note."""
+        forget_metrics(trial)
 
 
 @contextmanager
