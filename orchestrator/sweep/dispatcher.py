@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ class Dispatcher:
 
     def __init__(self, plan: Plan, ledger_root: Path) -> None:
         # Arrow imports it to write a first file. Here, while the workers start, nobody waits for it.
-        import pandas  # noqa: F401
+        importlib.import_module("pandas")
 
         self._plan = plan
         self._ledger = Ledger(ledger_root)
