@@ -137,10 +137,10 @@ def list_(store: str, form: str | None) -> int:
             for dataset in document["datasets"]
         ]
 
-    contents, problems = _contents(store)
+    found, problems = contents(store)
     print_as(
         form,
-        {"datasets": contents},
+        {"datasets": found},
         lambda document: [dict(zip(header, row, strict=True)) for row in rows(document)],
         lambda document, console: console.table(
             f"Datasets in {store}", (*header[:-1], "features (clips)"), rows(document)
@@ -221,7 +221,7 @@ def _hint(clips: int) -> str:
     return f"{clips} clips can be read; --partial takes them, and leaves the others out by name"
 
 
-def _contents(root: str) -> tuple[list[dict[str, Any]], list[Problem]]:
+def contents(root: str) -> tuple[list[dict[str, Any]], list[Problem]]:
     """What can be told of each dataset, and what is wrong with the others."""
     from mer_data.storage.store import Store
 

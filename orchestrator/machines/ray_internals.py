@@ -81,6 +81,15 @@ def without_its_sigterm() -> Iterator[None]:
         utils.set_sigterm_handler = before
 
 
+def forget_metrics(trial: Any) -> None:
+    """Drop what a trial of Tune that has ended keeps of its metrics: their means over some steps, 17 of 25 kB.
+
+    Tune holds every trial of a run until its end, and never reads these again.
+    """
+    trial.run_metadata.metric_analysis.clear()
+    trial.run_metadata.metric_n_steps.clear()
+
+
 @contextmanager
 def silent() -> Iterator[None]:
     """Keep what a C library writes from the terminal: being turned away here is no news for the user."""

@@ -27,8 +27,8 @@ SECONDS_BETWEEN_COUNTS = 3.0
 _SECONDS_BETWEEN_QUESTIONS = 1.0
 _TELLS_ENOUGH = 0.1  # of a fold; its first epochs hold what a process imports and compiles
 WAITING = 2  # trials that wait in Tune's queue; more would be trained although their race ends meanwhile
-# Tune keeps some 45 kB of every trial and writes all of them again and again: after so many, it starts afresh.
-_TRIALS_PER_RUN = 5000
+# Tune keeps some 8 kB of every trial and writes all of them again and again: after so many, it starts afresh.
+_TRIALS_PER_RUN = 2000
 # With `device: both`, networks that take at most so much of a GPU are also trained on cores of machines without one.
 _SMALL = 1 / 8
 

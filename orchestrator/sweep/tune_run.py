@@ -26,6 +26,7 @@ from orchestrator.experiment.plan import Job, Plan
 from orchestrator.machines.answers import AskedMachines
 from orchestrator.machines.code_version import what_runs
 from orchestrator.machines.ray_cluster import dashboard, on_standing_cluster
+from orchestrator.machines.ray_internals import forget_metrics
 from orchestrator.machines.resources import Resources, count
 from orchestrator.machines.watchdog import waited_for
 from orchestrator.output.ledger import Ledger
@@ -168,6 +169,7 @@ def _tune(queue: JobQueue, slots: int, folder: Path, fixed: dict[str, Any]) -> N
             name="sweep",
             storage_path=str(folder.resolve()),
             verbose=0,
+            callbacks=[_Forgetting()],
             failure_config=tune.FailureConfig(max_failures=0),  # the queue gives out again what was lost
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
@@ -183,6 +185,14 @@ def takes(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """
     name = f"{config['jobs'][0]}-{config['lost']}" if config["lost"] else ""
     return tune.PlacementGroupFactory([{"CPU": 1, "GPU": config["gpu"]}], name=name)
+
+
+class _Forgetting(tune.Callback):
+    """Keeps the driver's memory from growing with every fold."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial has ended, and the queue has taken note."""
+        forget_metrics(trial)
 
 
 @contextmanager
