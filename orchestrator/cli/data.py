@@ -103,19 +103,23 @@ def import_(
 @click.option("--subjects", type=click.IntRange(2), help="How many people. [default: as the real dataset]")
 @click.option("--clips", type=click.IntRange(2), help="How many clips. [default: as the real dataset]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed: int) -> None:
+@click.option("--raw", is_flag=True, help="Whole pictures of the published size, and a sheet of landmarks.")
+@click.option("--scale", type=click.FloatRange(0.1, 1), default=1.0, help="With --raw: smaller pictures, such as 0.3.")
+def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed: int, raw: bool, scale: float) -> None:
     """Write a synthetic dataset.
 
     It has the layout of FORMAT, as for `mer data import`; its faces are drawn, and its motion is known. FORMAT megc2019
-    makes CASME II, SMIC and SAMM with the 442 clips of that composite.
+    makes CASME II, SMIC and SAMM with the 442 clips of that composite. With --raw (samm, casme2, smic, casme3a,
+    casme3c) each face is somewhere in a larger picture, and turned.
     """
     from mer_data.synthetic import PROJECT_TWINS, TWINS, draw, refuse_undrawable
 
-    refuse_undrawable(format_, subjects, clips)  # before there is anything on the screen
+    refuse_undrawable(format_, subjects, clips, raw=raw)  # before there is anything on the screen
     with Console().progress("drawing", 0, "clips") as progress:
-        draw(format_, dest, subjects=subjects, clips=clips, seed=seed, progress=progress.reach)
+        draw(format_, dest, subjects=subjects, clips=clips, seed=seed, progress=progress.reach, raw=raw, scale=scale)
     if format_ in {**TWINS, **PROJECT_TWINS}:
-        click.echo(f"next: mer data import {format_} {dest} --name {format_}_synthetic", err=True)
+        marked = f" --landmarks {dest}/landmarks.csv" if raw else ""
+        click.echo(f"next: mer data import {format_} {dest} --name {format_}_synthetic{marked}", err=True)
 
 
 @data.command(name="list")
