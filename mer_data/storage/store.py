@@ -122,7 +122,8 @@ class Store:
         there = [name for name in names_in(self.root) if name[0] != "." and VARIANT not in name]
         return [name for name in there if _is_there(self.root / name / "dataset.json")]
 
-    def _has(self, name: str) -> bool:
+    def has(self, name: str) -> bool:
+        """Whether there is a dataset of this name, or a variant of one."""
         if VARIANT not in name:
             return name in self.names()
         if self._remote:
@@ -137,7 +138,7 @@ class Store:
         BadInput
             If the store has no such dataset.
         """
-        if not self._has(name):
+        if not self.has(name):
             hint = did_you_mean(name, self.names()) or "the store is empty; see `mer data import --help`"
             raise BadInput(Problem(self.address, f"no dataset {name!r} in this store", hint))
         info, table = self.root / name / "dataset.json", self.root / name / "clips.arrow"
@@ -154,6 +155,15 @@ class Store:
         clips = read(table, lambda: from_table(read_table(table, _REBUILD, whole=True)), _REBUILD)
         known: Dataset = read(info, parse, _REBUILD)
         return replace(known, clips=clips)
+
+    def made_from(self, name: str) -> str:
+        """What a variant of a dataset was made from, as its maker told; empty if it is not there, or cannot be read."""
+        if not self.has(name):
+            return ""
+        self._fetch(f"{name}/dataset.json")
+        with suppress(OSError, ValueError):
+            return str(json.loads(sealed_bytes(self.root / name / "dataset.json")).get("made_from", ""))
+        return ""
 
     def features(self, dataset: str) -> list[str]:
         """The names of the features a dataset has, sorted."""

@@ -37,6 +37,7 @@ class DatasetWriter:
         edition: Edition | None = None,
         raw: bool = False,
         align: AlignSpec = NONE,
+        made_from: str = "",
     ) -> None:
         """Write the clip table; `notes` are the importer's remarks, kept with the dataset as all else is."""
         write_table(self._folder / "clips.arrow", to_table(clips))
@@ -44,6 +45,7 @@ class DatasetWriter:
         info: dict[str, Any] = {"name": self._name, "format": format_, "frame_root": root, "notes": list(notes)}
         info["edition"] = asdict(edition) if edition else None
         info |= {"raw": raw, **({"align": align.name} if align else {})}
+        info |= {"made_from": made_from} if made_from else {}
         write_sealed(self._folder / "dataset.json", info)
 
     def feature(
