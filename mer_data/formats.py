@@ -91,6 +91,17 @@ def read_format(
     return replace(imported, edition=edition, raw=imported.raw or _is_raw(format_, imported))
 
 
+def read_points(sheet: Path, imported: Imported) -> dict[str, tuple[float, ...]]:
+    """The landmarks of clips by their ids, from a sheet that fits their onset frames.
+
+    Raises
+    ------
+    BadInput
+        As :func:`~mer_data.landmarks.read_landmarks`.
+    """
+    return read_landmarks(sheet, imported.clips, lambda clip: _onset_size(clip, imported.frame_root))
+
+
 def _is_raw(format_: str, imported: Imported) -> bool:
     """Whether the frames of a format that has no cropped tree are whole pictures, by the size of the first."""
     if format_ not in _NEVER_CROPPED or imported.frame_root is None:
@@ -134,8 +145,7 @@ def import_dataset(
         raise BadInput(Problem(name, "cannot be a dataset's name", "use letters, digits, '_', '-' and '.'"))
     imported = read_format(format_, sources, apex, partial=partial)
     if landmarks is not None:
-        root = imported.frame_root
-        marked = read_landmarks(landmarks, imported.clips, lambda clip: _onset_size(clip, root))
+        marked = read_points(landmarks, imported)
         clips = tuple(replace(clip, landmarks=marked.get(clip.id)) for clip in imported.clips)
         imported = replace(imported, clips=clips)
     with store.replacing(name) as writer:

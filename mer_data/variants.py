@@ -16,7 +16,7 @@ import numpy as np
 
 from mer_data.aligner import make_aligner
 from mer_data.apex import Image, midpoint, spot_apex
-from mer_data.features.align import NONE, AlignSpec
+from mer_data.features.align import ALIGNMENTS, NONE, AlignSpec
 from mer_data.frames import decode, frame_bytes, list_frames
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem, raise_all
@@ -67,6 +67,11 @@ class Variant:
     def name(self, dataset: str) -> str:
         """What the variant of a dataset is called in the store."""
         return f"{dataset}{VARIANT}{self.suffix}" if self.suffix else dataset
+
+
+def default_alignment(dataset: Dataset) -> AlignSpec:
+    """How a dataset's faces are aligned if nobody says how: whole pictures by similarity, crops not again."""
+    return dataset.align or (ALIGNMENTS["similarity"] if dataset.raw else NONE)
 
 
 def original(name: str) -> str:

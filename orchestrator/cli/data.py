@@ -16,6 +16,8 @@ from orchestrator.cli.printing import form_option, json_option, print_as, print_
 from orchestrator.console import Console
 
 if TYPE_CHECKING:
+    from mer_data.face_report import FaceFindings
+    from mer_data.imported import Imported
     from mer_data.storage.store import Store
 
 store_option = click.option(
@@ -31,6 +33,11 @@ _apex = click.option(
     default="midpoint",
     show_default=True,
     help="For clips whose sheet gives no apex: the middle frame, or the frame of most motion.",
+)
+_landmarks = click.option(
+    "--landmarks",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A sheet with the five points of each clip's face; its columns are in docs/features.md.",
 )
 _partial = click.option(
     "--partial", is_flag=True, help="Leave out clips that cannot be used, each by name and with the reason."
@@ -49,11 +56,7 @@ def data() -> None:
 @store_option
 @click.option("--name", help="Its name in the store. [default: the format's]")
 @_apex
-@click.option(
-    "--landmarks",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A sheet with the five points of each clip's face; its columns are in docs/features.md.",
-)
+@_landmarks
 @_partial
 @click.option("--verbose", is_flag=True, help="Print every note, and not one of each kind.")
 def import_(
@@ -160,12 +163,22 @@ def list_(store: str, form: str | None) -> int:
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_apex
 @_partial
+@click.option("--faces", is_flag=True, help="Look for faces: missing, small, turned, several, jumping.")
+@_landmarks
 @json_option
-def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, partial: bool, as_json: bool) -> int:
+def doctor(
+    format_: str,
+    sources: tuple[Path, ...],
+    apex: ApexRule,
+    partial: bool,
+    faces: bool,
+    landmarks: Path | None,
+    as_json: bool,
+) -> int:
     """Check a dataset without importing it.
 
     Reads it as `mer data import` does, compares its counts with the published ones, and looks at every clip's frames
-    from onset to offset.
+    from onset to offset. With --faces it looks for the face in every onset and apex.
     """
     from mer_data.doctor import by_kind, examine
     from mer_data.formats import read_format
@@ -187,10 +200,14 @@ def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, partial: boo
         return 2
     with console.progress(f"frames of {format_}", len(imported.clips), "clips") as progress:
         findings = examine(imported, format_, progress.advance)
-    rule = [*(["--apex", apex] if apex != "midpoint" else []), *(["--partial"] if partial else [])]
+    in_faces = _look_for_faces(imported, landmarks, console) if faces else None
+    told = {"--landmarks": landmarks, "--apex": None if apex == "midpoint" else apex}
+    rule = [word for name, value in told.items() if value for word in (name, str(value))]
+    rule += ["--partial"] if partial else []
     following = shlex.join(["mer", "data", "import", format_, *asked["sources"], "--name", format_, *rule])
     if as_json:
-        print_json({**asked, "usable": True, **findings.document(), "next": following})
+        more = {"faces": in_faces.document()} if in_faces else {}
+        print_json({**asked, "usable": True, **findings.document(), **more, "next": following})
     else:
         rows = [
             (name, str(here), " or ".join(map(str, known)) or "-", "differs" if known and here not in known else "")
@@ -198,10 +215,19 @@ def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, partial: boo
         ]
         console.table(format_, ("", "here", "published", ""), rows)
         click.echo(f"source: {imported.source}")
-        for line in findings.remarks():
+        for line in (*findings.remarks(), *(in_faces.remarks() if in_faces else ())):
             click.echo(line)
         click.echo(f"next: {following}", err=True)
-    return 1 if findings.unreadable else 0
+    return 1 if findings.unreadable or (in_faces and in_faces.missing) else 0
+
+
+def _look_for_faces(imported: Imported, landmarks: Path | None, console: Console) -> FaceFindings:
+    from mer_data.face_report import examine_faces
+    from mer_data.formats import read_points
+
+    marked = read_points(landmarks, imported) if landmarks else None
+    with console.progress("faces", len(imported.clips), "clips") as progress:
+        return examine_faces(imported, marked, progress.advance)
 
 
 @data.command()

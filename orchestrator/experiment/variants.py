@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from mer_data.features.align import ALIGNMENTS, NONE
+from mer_data.features.align import ALIGNMENTS
 from mer_data.storage.store import VARIANT, Dataset, Store
-from mer_data.variants import ApexChoice, Variant, prepare
+from mer_data.variants import ApexChoice, Variant, default_alignment, prepare
 from orchestrator.console import Console
 from orchestrator.experiment.config import DatasetChoice, Experiment
-
-_DEFAULT_OF_RAW = ALIGNMENTS["similarity"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class _Asked:
 
     def of(self, dataset: Dataset) -> Variant:
         """The variant of a dataset."""
-        align = ALIGNMENTS[self.align] if self.align else _DEFAULT_OF_RAW if dataset.raw else NONE
+        align = ALIGNMENTS[self.align] if self.align else default_alignment(dataset)
         return Variant(align, cast("ApexChoice", self.apex), self.jitter, self.seed if self.jitter else 0)
 
 
