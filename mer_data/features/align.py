@@ -80,7 +80,7 @@ class AlignSpec:
             "name": self.name,
             "version": self.version,
             "points": f"{', '.join(POINTS)} of the onset frame, from a sheet, else by the detector",
-            "detector": f"{DETECTOR}; found in a picture reduced to 480 px, then in the face reduced to 200 px",
+            "detector": f"{DETECTOR}; found in a picture reduced to 340 px, then in the face reduced to 200 px",
             "transform": "of the onset frame, applied to every frame",
             "size": list(self.size),
             "margin": self.margin,
