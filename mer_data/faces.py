@@ -81,12 +81,12 @@ def find_face(image: Image) -> Face | None:
 def face_of_points(points: Points) -> Face:
     """A face of which only the points are known, with the box that the detector gives such a face.
 
-    The detector's boxes are about 2.7 times as high as the mouth is below the eyes, and reach further up than down.
+    On photographs its boxes are about 2.7 times as high, and 2.2 times as wide, as the mouth is below the eyes.
     """
     eyes, mouth = points[:2].mean(0), points[3:].mean(0)
     down = float(np.linalg.norm(mouth - eyes))
-    centre = (eyes + mouth) / 2 - 0.25 * (mouth - eyes)
-    half = np.array([0.98, 1.35]) * down
+    centre = (eyes + mouth) / 2 - 0.05 * (mouth - eyes)
+    half = np.array([1.1, 1.35]) * down
     return Face(_sides(np.concatenate([centre - half, centre + half])), points.astype(np.float32))
 
 
