@@ -36,7 +36,8 @@ def print_leaderboard(lines: Sequence[Row], console: Console) -> None:
         elif dataset == original(dataset):
             _print_variants(dataset, [row for row in lines if original(row["dataset"]) == dataset], console)
         _print_searches([row for row in rows if row["search"]], console)
-        _print_absent_classes(rows, console)
+        if dataset == original(dataset):  # its variants have the same clips
+            _print_absent_classes(rows, console)
     _print_captions(lines, console)
     console.note(
         "oracle: NOT a result: the UF1 that choosing the best epoch on the test clips would have shown, "
