@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from mer_data.frames import decode, frame_bytes
 
 Method = Literal["flow", "diff", "std"]
 Grey = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 _SIDE = 128  # pixels; enough for the place of the maximum, and the cost does not depend on the recording
 _EDGE = 12  # pixels left out all round: what a drift moves in and out of the picture has no flow
 
@@ -24,7 +25,13 @@ def midpoint(onset: int, offset: int) -> int:
 
 
 def spot_apex(
-    frames: Mapping[int, Path], onset: int, offset: int, *, fps: float = 200.0, method: Method = "flow"
+    frames: Mapping[int, Path],
+    onset: int,
+    offset: int,
+    *,
+    fps: float = 200.0,
+    method: Method = "flow",
+    look: Callable[[Image], Image] = lambda image: image,
 ) -> int:
     """The frame number in (onset, offset] at which the face has moved most since the onset.
 
@@ -43,6 +50,8 @@ def spot_apex(
         Frames per second, for the width of the smoothing.
     method
         How motion is measured.
+    look
+        What is done to each frame, uint8 ``[H, W, 3]``, before motion is looked for in it.
 
     Raises
     ------
@@ -53,15 +62,15 @@ def spot_apex(
     if len(numbers) < 2:
         return midpoint(onset, offset)
     margin = max(1, round(0.1 * (offset - onset)))
-    images = [_small(frames[number]) for number in numbers]
+    images = [_small(frames[number], look) for number in numbers]
     scores = _smooth([_score(images[0], image, method) for image in images], fps)
     inner = [i for i, number in enumerate(numbers) if onset + margin <= number <= offset - margin and i > 0]
     candidates = inner or range(1, len(numbers))
     return numbers[max(candidates, key=lambda i: (scores[i], -i))]
 
 
-def _small(path: Path) -> Grey:
-    image = cv2.cvtColor(decode(frame_bytes(path), str(path)), cv2.COLOR_BGR2GRAY)
+def _small(path: Path, look: Callable[[Image], Image]) -> Grey:
+    image = cv2.cvtColor(look(decode(frame_bytes(path), str(path))), cv2.COLOR_BGR2GRAY)
     return np.asarray(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 

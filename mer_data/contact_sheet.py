@@ -12,6 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_data.aligner import make_aligner
+from mer_data.faces import Face
+from mer_data.features.align import AlignSpec
 from mer_data.features.flow import grey, tvl1
 from mer_data.features.strain import standard
 from mer_data.files import written_aside
@@ -20,23 +23,27 @@ from mer_data.problems import BadInput, Problem
 from mer_data.schema import Clip
 from mer_data.storage.shards import Feature
 from mer_data.storage.store import Dataset, Store
+from mer_data.variants import Variant, default_alignment
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 
 _WIDTH, _HEIGHT, _GAP, _TEXT = 120, 140, 4, 18
-_GROUND, _INK = 24, (235, 235, 235)
+_WIDE = 2 * _WIDTH + _GAP  # of a whole picture
+_GROUND, _INK, _MARK, _POINT = 24, (235, 235, 235), (60, 200, 255), (90, 255, 90)
 _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.4
 
 
 def contact_sheet(store: Store, dataset: str, clips: int = 12) -> Picture:
     """Draw a row for each of some clips: onset frame, apex frame, and every channel of every feature that is maps.
 
-    While the dataset has no such feature, flow and strain are computed from the two frames, for this picture only.
+    Of whole pictures, the onset frame is shown with the face's box and points first, then both frames aligned. While
+    the dataset has no such feature, flow and strain are computed from the two frames, for this picture only.
 
     Parameters
     ----------
     store, dataset
-        Where to look. If its frames are out of reach, the sheet shows features only. They are cropped to the face box.
+        Where to look, also a variant. If its frames are out of reach, the sheet shows features only. They are cropped
+        to the face box. A dataset of whole pictures is shown with its default alignment.
     clips
         How many rows at most; the emotions take turns.
 
@@ -51,6 +58,9 @@ def contact_sheet(store: Store, dataset: str, clips: int = 12) -> Picture:
         of a clip differ in size while flow is computed from them.
     """
     known = store.dataset(dataset)
+    align = default_alignment(known)
+    aligned = Variant(align).name(dataset)
+    dataset = aligned if align and store.has(aligned) else dataset
     root = known.frame_root if known.frame_root is not None and known.frame_root.is_dir() else None
     chosen = choose(known.clips, clips)
     features = [store.feature(dataset, name) for name in store.features(dataset)]
@@ -59,21 +69,56 @@ def contact_sheet(store: Store, dataset: str, clips: int = 12) -> Picture:
     with_frames = root is not None and any(clip.frames for clip in chosen)
     if not with_frames and not maps:
         raise _nothing(known)
-    titles = [("", "onset"), ("", "apex")] if with_frames else []
-    if not maps:
-        titles += [("flow, not stored", "u"), ("", "v"), ("", "strain")]
-    for feature, _ in maps:
-        titles += [("" if index else feature.name, channel) for index, channel in enumerate(feature.channels)]
-    rows = [_heading(titles)]
+    rows = []
     for clip in chosen:
-        frames = _frames(clip, root) if with_frames and root else []
-        cells = [_empty() if frame is None else _fit(frame) for frame in frames]
+        frames = _frames(clip, root, align) if with_frames and root else []
+        said, whole = "", list[Picture]()
+        if align and frames:
+            whole, frames, said = _aligned(clip, frames, align)
+        cells = [*whole, *(_empty() if frame is None else _fit(frame) for frame in frames)]
         if not maps:
             cells += _motion(clip, *frames)
         for feature, found in maps:
             cells += _channels(feature, found.get(clip.id))
-        rows.append(_row(cells, f"{clip.id}: {clip.emotion}"))
-    return np.concatenate(rows)
+        rows.append(_row(cells, f"{clip.id}: {clip.emotion}{said}"))
+    return np.concatenate([_heading(_titles(with_frames, align, [feature for feature, _ in maps])), *rows])
+
+
+def _titles(with_frames: bool, align: AlignSpec, maps: Sequence[Feature]) -> list[tuple[str, str, int]]:
+    """What the columns are, each with its width."""
+    titles = [("whole picture", "onset", _WIDE)] if with_frames and align else []
+    names = [(f"{align.name}" if align else "", "onset"), ("", "apex")] if with_frames else []
+    if not maps:
+        names += [("flow, not stored", "u"), ("", "v"), ("", "strain")]
+    for feature in maps:
+        names += [("" if index else feature.name, channel) for index, channel in enumerate(feature.channels)]
+    return [*titles, *((above, name, _WIDTH) for above, name in names)]
+
+
+def _aligned(
+    clip: Clip, frames: Sequence[Picture | None], align: AlignSpec
+) -> tuple[list[Picture], list[Picture | None], str]:
+    """The whole onset frame with its face marked, both frames aligned, and what is to be said of them."""
+    onset, apex = frames
+    if onset is None:
+        return [_empty(_WIDE)], [None, None], ", no onset"
+    try:
+        aligner = make_aligner(align, onset, clip.landmarks, clip.id)
+    except BadInput as error:
+        return [_fit(onset, _WIDE)], [None, None], f": {error.problems[0].what}"
+    both = [None if frame is None or frame.shape != onset.shape else aligner.apply(frame) for frame in (onset, apex)]
+    rivals = f", {aligner.face.rivals + 1} faces" if aligner.face.rivals else ""
+    return [_fit(_marked(onset, aligner.face), _WIDE)], both, f", turned by {aligner.face.turned:.0f} degrees{rivals}"
+
+
+def _marked(frame: Picture, face: Face) -> Picture:
+    """A frame with a face's box and points, thick enough to be seen when it is made small."""
+    picture, thick = frame.copy(), max(1, round(2 * max(frame.shape[1] / _WIDE, frame.shape[0] / _HEIGHT) / 2))
+    left, top, right, bottom = (round(side) for side in face.box)
+    cv2.rectangle(picture, (left, top), (right, bottom), _MARK, thick)
+    for x, y in face.points.tolist():
+        cv2.circle(picture, (round(x), round(y)), round(1.5 * thick), _POINT, -1)
+    return picture
 
 
 def choose(clips: Sequence[Clip], count: int) -> list[Clip]:
@@ -114,8 +159,8 @@ def _is_maps(feature: Feature) -> bool:
     return bool(feature.channels) and len(feature.shape) == 3
 
 
-def _frames(clip: Clip, root: Path) -> list[Picture | None]:
-    """Onset and apex of a clip, cropped to its face box; None for those that its annotation lacks."""
+def _frames(clip: Clip, root: Path, align: AlignSpec) -> list[Picture | None]:
+    """Onset and apex of a clip, cropped to its face box or whole; None for those that its annotation lacks."""
     pictures: list[Picture | None] = []
     have: dict[int, Path] | None = None
     for number in (clip.onset, clip.apex):
@@ -125,7 +170,8 @@ def _frames(clip: Clip, root: Path) -> list[Picture | None]:
         folder = inside(root, clip.frames)
         have = list_frames(folder, root) if have is None else have
         path = pick(have, number, str(folder))
-        pictures.append(crop(decode(frame_bytes(path), str(path)), clip.face, str(path)))
+        frame = decode(frame_bytes(path), str(path))
+        pictures.append(frame if align else crop(frame, clip.face, str(path)))
     return pictures
 
 
@@ -161,41 +207,47 @@ def _to_grey(channel: npt.NDArray[Any]) -> Picture:
     return np.asarray(np.rint(scaled), np.uint8)
 
 
-def _fit(picture: npt.NDArray[Any]) -> Picture:
+def _fit(picture: npt.NDArray[Any], wide: int = _WIDTH) -> Picture:
     """Scale a picture into a cell: small maps by a whole factor, pixel by pixel, and frames by area."""
     height, width = picture.shape[:2]
-    factor: float = min(_WIDTH / width, _HEIGHT / height)
+    factor: float = min(wide / width, _HEIGHT / height)
     if factor >= 1:
         factor = int(factor)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     scaled = cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST if factor >= 1 else cv2.INTER_AREA)
-    cell = _empty()
-    left, top = (_WIDTH - size[0]) // 2, (_HEIGHT - size[1]) // 2
+    cell = _empty(wide)
+    left, top = (wide - size[0]) // 2, (_HEIGHT - size[1]) // 2
     cell[top : top + size[1], left : left + size[0]] = scaled
     return cell
 
 
-def _empty() -> Picture:
-    return np.full((_HEIGHT, _WIDTH, 3), _GROUND, np.uint8)
+def _empty(wide: int = _WIDTH) -> Picture:
+    return np.full((_HEIGHT, wide, 3), _GROUND, np.uint8)
 
 
 def _row(cells: Sequence[Picture], text: str) -> Picture:
     """A line of text over a line of cells."""
-    row = np.full((_TEXT + _HEIGHT + _GAP, _GAP + len(cells) * (_WIDTH + _GAP), 3), _GROUND, np.uint8)
-    for index, cell in enumerate(cells):
-        left = _GAP + index * (_WIDTH + _GAP)
-        row[_TEXT : _TEXT + _HEIGHT, left : left + _WIDTH] = cell
+    lefts, width = _places([cell.shape[1] for cell in cells])
+    row = np.full((_TEXT + _HEIGHT + _GAP, width, 3), _GROUND, np.uint8)
+    for left, cell in zip(lefts, cells, strict=True):
+        row[_TEXT : _TEXT + _HEIGHT, left : left + cell.shape[1]] = cell
     _write(row, text, _GAP, _TEXT - 5, row.shape[1] - 2 * _GAP)
     return row
 
 
-def _heading(titles: Sequence[tuple[str, str]]) -> Picture:
+def _places(widths: Sequence[int]) -> tuple[list[int], int]:
+    """Where cells of these widths begin beside each other, and how wide they are together."""
+    lefts = [_GAP + sum(widths[:index]) + index * _GAP for index in range(len(widths))]
+    return lefts, _GAP + sum(widths) + len(widths) * _GAP
+
+
+def _heading(titles: Sequence[tuple[str, str, int]]) -> Picture:
     """What the columns are: a feature's name over its first channel, and every channel's own name."""
-    heading = np.full((2 * _TEXT, _GAP + len(titles) * (_WIDTH + _GAP), 3), _GROUND, np.uint8)
-    for index, (above, name) in enumerate(titles):
-        left = _GAP + index * (_WIDTH + _GAP)
-        _write(heading, above, left, _TEXT - 5, _WIDTH)
-        _write(heading, name, left, 2 * _TEXT - 5, _WIDTH)
+    lefts, width = _places([wide for _, _, wide in titles])
+    heading = np.full((2 * _TEXT, width, 3), _GROUND, np.uint8)
+    for left, (above, name, wide) in zip(lefts, titles, strict=True):
+        _write(heading, above, left, _TEXT - 5, wide)
+        _write(heading, name, left, 2 * _TEXT - 5, wide)
     return heading
 
 

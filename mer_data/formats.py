@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from mer_data import schema
+from mer_data import schema, sizes
 from mer_data.datasets import casme, casme2, casme3, casme_sq, dfme, fourdme, mmew, samm, samm_lv, smic, smic_e
 from mer_data.datasets.common import descend
 from mer_data.editions import recognise
+from mer_data.frames import frame_bytes, list_frames
 from mer_data.hashing import digest
 from mer_data.imported import ApexRule, Imported, Importer, PartlyRead
 from mer_data.landmarks import read_landmarks
 from mer_data.layouts import looks_like
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.published import aman, atn, dual_atme, htnet, offtanet
+from mer_data.schema import Clip
 from mer_data.storage.store import Store
 
 FORMATS: Mapping[str, Importer] = {
@@ -43,6 +46,9 @@ FORMATS: Mapping[str, Importer] = {
     "atn": lambda sources, _: atn.read(sources),
     "aman": lambda sources, _: aman.read(sources),
 }
+# Distributed as whole pictures only. Whoever cut faces out of them has smaller pictures: those are taken as they are.
+_NEVER_CROPPED = frozenset({"casme3a", "casme3c", "samm_lv", "smic_e", "smic_e_vis", "smic_e_nir", "dfme"})
+_WHOLE_SIDE = 400  # pixels: distributed crops have up to 350, whole pictures 640 or more
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -81,7 +87,38 @@ def read_format(
     raise_all(schema.find_problems(imported.clips, str(imported.source)))
     content = imported.content or digest([[clip.id, clip.emotion] for clip in imported.clips])[:12]
     rows = imported.rows or len(imported.clips) + imported.left_out
-    return replace(imported, edition=recognise(format_, imported.clips, rows, imported.left_out, content))
+    edition = recognise(format_, imported.clips, rows, imported.left_out, content)
+    return replace(imported, edition=edition, raw=imported.raw or _is_raw(format_, imported))
+
+
+def read_points(sheet: Path, imported: Imported) -> dict[str, tuple[float, ...]]:
+    """The landmarks of clips by their ids, from a sheet that fits their onset frames.
+
+    Raises
+    ------
+    BadInput
+        As :func:`~mer_data.landmarks.read_landmarks`.
+    """
+    return read_landmarks(sheet, imported.clips, lambda clip: _onset_size(clip, imported.frame_root))
+
+
+def _is_raw(format_: str, imported: Imported) -> bool:
+    """Whether the frames of a format that has no cropped tree are whole pictures, by the size of the first."""
+    if format_ not in _NEVER_CROPPED or imported.frame_root is None:
+        return False
+    size = _onset_size(imported.clips[0], imported.frame_root)
+    return size is not None and max(size) >= _WHOLE_SIDE
+
+
+def _onset_size(clip: Clip, root: Path | None) -> tuple[int, int] | None:
+    """Width and height of a clip's onset frame, or of its first; None if there is no telling."""
+    if root is None or clip.frames is None:
+        return None
+    with suppress(BadInput, OSError, StopIteration):  # what is wrong with a frame is told when it is used
+        frames = list_frames(root / clip.frames, root)
+        path = frames[clip.onset] if clip.onset in frames else next(iter(frames.values()))
+        return sizes.picture_size(frame_bytes(path))
+    return None
 
 
 def import_dataset(
@@ -108,12 +145,13 @@ def import_dataset(
         raise BadInput(Problem(name, "cannot be a dataset's name", "use letters, digits, '_', '-' and '.'"))
     imported = read_format(format_, sources, apex, partial=partial)
     if landmarks is not None:
-        marked = read_landmarks(landmarks, imported.clips)
+        marked = read_points(landmarks, imported)
         clips = tuple(replace(clip, landmarks=marked.get(clip.id)) for clip in imported.clips)
         imported = replace(imported, clips=clips)
     with store.replacing(name) as writer:
         root, edition = imported.frame_root, imported.edition
-        writer.clips(imported.clips, format_=format_, frame_root=root, notes=imported.notes, edition=edition)
+        notes = imported.notes
+        writer.clips(imported.clips, format_=format_, frame_root=root, notes=notes, edition=edition, raw=imported.raw)
         for feature in imported.features:
             writer.feature(feature.spec, feature.arrays, imported.clips, feature.origin)
     return imported

@@ -62,6 +62,8 @@ class Imported:
         A hash of what is in the rows of the source; empty if the importer tells none.
     edition
         Which edition of the dataset it is, as :func:`mer_data.formats.read_format` recognises it.
+    raw
+        Whether its frames are whole pictures with a face somewhere in them, and not crops.
     """
 
     clips: tuple[Clip, ...]
@@ -73,6 +75,7 @@ class Imported:
     rows: int = 0
     content: str = ""
     edition: Edition | None = None
+    raw: bool = False
 
 
 class PartlyRead(BadInput):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -39,6 +39,8 @@ FIXED_POINTS: Points = np.array(
 # Which detector looks, in words; part of the identity of features that ask it.
 DETECTOR = f"MTCNN, weights of mtcnn {mtcnn.installed()}" if mtcnn.installed() else "none installed"
 
+_MARK = "mark the frames that are imported, or scale the points"
+_SIZE = {"width": ("width",), "height": ("height",)}
 _KEYS = {"subject": ("subject",), "clip": ("clip", "name", "filename")}
 _COORDINATES = {f"{point} {axis}": (f"{point}_{axis}".replace(" ", "_"),) for point in POINTS for axis in "xy"}
 
@@ -61,7 +63,12 @@ def find_points(image: npt.NDArray[np.uint8]) -> Points | None:
     return points[0] if len(boxes) else None
 
 
-def read_landmarks(path: Path, clips: Sequence[Clip]) -> dict[str, tuple[float, ...]]:
+SizeOf = Callable[[Clip], tuple[int, int] | None]
+
+
+def read_landmarks(
+    path: Path, clips: Sequence[Clip], size_of: SizeOf = lambda clip: None
+) -> dict[str, tuple[float, ...]]:
     """Read the landmarks of clips from a sheet.
 
     Parameters
@@ -69,9 +76,12 @@ def read_landmarks(path: Path, clips: Sequence[Clip]) -> dict[str, tuple[float, 
     path
         An .xlsx, .xls or .csv file with the columns subject, clip and ``left_eye_x``, ``left_eye_y``, ``right_eye_x``,
         ``nose_x``, ``left_mouth_x``, ``right_mouth_x`` and so on, in pixels of the uncropped onset frame; left and
-        right as seen in the picture. A subject is written with its dataset (``casme2/sub01``) or without.
+        right as seen in the picture. A subject is written with its dataset (``casme2/sub01``) or without. It may have
+        the columns width and height: of the picture that the points were marked in.
     clips
         The clips of the dataset. The sheet need not have all of them.
+    size_of
+        Gives width and height of a clip's onset frame; None if there is no telling.
 
     Returns
     -------
@@ -81,10 +91,12 @@ def read_landmarks(path: Path, clips: Sequence[Clip]) -> dict[str, tuple[float, 
     ------
     BadInput
         With every row whose clip is unknown or listed before, and every cell that is not a number from 0, and every
-        face that stands on its head or has left and right exchanged.
+        face that stands on its head, has left and right exchanged, lies outside its picture, or was marked in a
+        picture of another size.
     """
-    sheet = read_sheet(path, {**_KEYS, **_COORDINATES})
+    sheet = read_sheet(path, {**_KEYS, **_COORDINATES}, _SIZE)
     known = {(subject, clip.name): clip.id for clip in clips for subject in _names_of(clip)}
+    clip_of = {clip.id: clip for clip in clips}
     places: defaultdict[str, list[str]] = defaultdict(list)
     problems: list[Problem] = []
     landmarks: dict[str, tuple[float, ...]] = {}
@@ -103,10 +115,31 @@ def read_landmarks(path: Path, clips: Sequence[Clip]) -> dict[str, tuple[float, 
         else:
             if clip_id is not None:
                 landmarks[clip_id] = numbers
+                problems += _beside(row, numbers, size_of(clip_of[clip_id]))
         if clip_id is not None:
             places[clip_id].append(f"row {row.number}")
     raise_all(problems)
     return landmarks
+
+
+def outside_of(points: npt.NDArray[np.floating], size: tuple[int, int]) -> str:
+    """What is wrong with points ``[N, 2]`` outside a picture of a width and height, in words; empty if none is."""
+    x, y = points.max(0).tolist()
+    if x < size[0] and y < size[1]:
+        return ""
+    return f"its points reach to x {x:g}, y {y:g}, and its onset frame is {size[0]}x{size[1]}"
+
+
+def _beside(row: Row, numbers: Sequence[float], size: tuple[int, int] | None) -> list[Problem]:
+    """What is wrong with points for a picture of this size."""
+    if size is None:
+        return []
+    told = [row["width"], row["height"]]
+    if all(told) and told != [str(side) for side in size]:
+        what = f"was marked in a picture of {told[0]}x{told[1]}, and the clip's onset frame is {size[0]}x{size[1]}"
+        return [Problem(row.at(), what, _MARK)]
+    outside = outside_of(np.array(numbers).reshape(5, 2), size)
+    return [Problem(row.at(), outside, _MARK)] if outside else []
 
 
 def _names_of(clip: Clip) -> tuple[str, str]:

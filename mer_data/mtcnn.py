@@ -37,13 +37,15 @@ def installed() -> str | None:
         return None
 
 
-def detect(image: npt.NDArray[np.uint8]) -> tuple[Array, Array]:
+def detect(image: npt.NDArray[np.uint8], smallest: int = _SMALLEST_FACE) -> tuple[Array, Array]:
     """Find the faces in a picture, and five landmarks of each.
 
     Parameters
     ----------
     image
         uint8 ``[H, W, 3]``, red, green, blue.
+    smallest
+        Side of the smallest face to look for, in pixels; the larger, the sooner it is done.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def detect(image: npt.NDArray[np.uint8]) -> tuple[Array, Array]:
     ModuleNotFoundError
         If the weights are not installed.
     """
-    boxes = _propose(image)
+    boxes = _propose(image, smallest)
     boxes, _ = _refine(image, boxes, "rnet", 24)
     boxes, points = _refine(image, boxes, "onet", 48)
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
@@ -75,10 +77,10 @@ def _weights(net: str) -> Sequence[Array]:
     return weights
 
 
-def _propose(image: npt.NDArray[np.uint8]) -> Array:
+def _propose(image: npt.NDArray[np.uint8], smallest: int) -> Array:
     """First network: windows that may hold a face, float32 ``[N, 5]`` with their scores, over all sizes."""
     height, width = image.shape[:2]
-    scale = _WINDOW / _SMALLEST_FACE
+    scale = _WINDOW / smallest
     found = [np.empty((0, 5), np.float32)]
     while min(height, width) * scale >= _WINDOW:
         small = resample(image, int(height * scale + 1), int(width * scale + 1))

@@ -20,6 +20,7 @@ from orchestrator.experiment.plan import Plan, PlannedDataset, of_older_search
 from orchestrator.experiment.planner import make_plan
 from orchestrator.experiment.resolve import Resolved, ResolvedDataset, by_member, choose_datasets, resolve
 from orchestrator.experiment.search_splits import pool
+from orchestrator.experiment.variants import prepare_datasets
 from orchestrator.machines.ray_cluster import Cluster
 from orchestrator.machines.resources import Resources
 from orchestrator.output.folder import Output, default_output
@@ -103,7 +104,12 @@ def compute_features(
     named = sorted(FEATURES) if list(names) == ["all"] else names
     store = Store(experiment.store)
     if named:
-        needed = by_member((choice.members, named) for choice in choose_datasets(experiment, store))
+        prepared = (
+            dataset
+            for choice in choose_datasets(experiment, store)
+            for dataset in prepare_datasets(experiment, choice, store, console)
+        )
+        needed = by_member((dataset.members, named) for dataset in prepared)
     else:
         needed = _resolved(experiment, console).features
     with Cluster(cpus) as cluster:
@@ -130,8 +136,10 @@ def _resolved(experiment: Experiment, console: Console) -> Resolved:
     if experiment.all_datasets and not store.names():
         console.say(f"the store {store.root} is empty: making a synthetic dataset to run on")
         _add_synthetic(store, store.root / "CASME2-synthetic", console)
-    resolved = resolve(experiment, store)
+    resolved = resolve(experiment, store, console)
     for name, dataset in resolved.datasets.items():
+        for line in dataset.told:
+            console.say(line)
         for about in (*perhaps_same_people(dataset.cohort.clip_ids), *_of_features(store, dataset)):
             console.warn(f"{name}: {about}")
         for model, inputs in dataset.inputs.items():

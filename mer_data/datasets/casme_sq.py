@@ -45,6 +45,7 @@ from mer_data.sheets import BareSheet, Row, read_bare
 NAME = "casme_sq"
 FPS = 30.0
 TREES = ("cropped", "selectedpic", "longVideoFaceCropped", "rawpic")
+_WHOLE = ("selectedpic", "rawpic")
 WORKBOOK = "CAS(ME)^2code_final.xlsx"
 COLUMNS = ("subject", "name", "onset", "apex", "offset", "action_units", "emotion", "type", "self_report")
 _RULE1, _RULE2 = "naming rule1", "naming rule2"
@@ -78,6 +79,7 @@ def read(sources: Sequence[Path], apex: ApexRule = "midpoint") -> Imported:
     tree = find_tree(root, TREES, read_subject, "s15, s16, ... or 15, 16, ...")
     subjects, codes = (_subjects(rules[0]), _codes(rules[1])) if rules else _owners_rules()
     reader = _Reader(tree, subjects, codes, apex)
+    reader.report.raw = loose(tree.name) in _WHOLE
     rows = without_text(expressions.columns(COLUMNS), read_subject, reader.report)
     rows = rows[1:] if is_text(rows[0], read_subject) else rows  # a CSV file may have a header
     if not rules:

@@ -21,6 +21,7 @@ COLUMNS: Columns = {
     "emotion": ("Estimated Emotion", "Emotion"),
 }
 UNITS: Columns = {"action_units": ("Action Units", "AU", "AUs")}
+WHOLE_FRAMES = "whole frames, not face crops; faces are aligned before features are computed"
 _JUNK = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 Read = TypeVar("Read")
 ReadSubject = Callable[[str], str | None]  # a cell or a folder's name to the canonical subject
@@ -28,10 +29,19 @@ ReadSubject = Callable[[str], str | None]  # a cell or a folder's name to the ca
 
 @dataclass
 class Report:
-    """What an importer found on its way: problems stop the import, notes are kept with the dataset."""
+    """What an importer found on its way: problems stop the import, notes are kept with the dataset.
+
+    Attributes
+    ----------
+    problems, notes
+        In the order they were found.
+    raw
+        Whether the frames are whole pictures.
+    """
 
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    raw: bool = False
 
     def problem(self, where: str, what: str, remedy: str = "") -> None:
         """Add a problem; the importer goes on, so that all problems are told together."""
@@ -43,7 +53,8 @@ class Report:
 
     def whole_frames(self, tree: Path) -> None:
         """Note that a tree does not hold crops."""
-        self.note(str(tree), "whole frames, not face crops; features will contain the background")
+        self.raw = True
+        self.note(str(tree), WHOLE_FRAMES)
 
 
 def entries(folder: Path) -> list[Path]:

@@ -87,13 +87,7 @@ class ClipReader:
         self._listed: dict[Path, dict[int, Path]] = {}
 
     def import_rows(self, rows: Sequence[Row], source: Path) -> Imported:
-        """Read the rows of a file in their order, and give the clips with all that was said.
-
-        Raises
-        ------
-        PartlyRead
-            With all that is wrong with them, and whatever else is in the report.
-        """
+        """Read the rows of a file in their order; raise :class:`PartlyRead` with all that is in the report, if any."""
         left_out = [f"left out: {problem}" for problem in self.report.problems]
         rows = without_text(rows, self._read_subject, self.report)
         content = digest([sorted(row.cells.items()) for row in rows])[:12]
@@ -108,7 +102,14 @@ class ClipReader:
         self.sum_up(clips, rows, source)
         notes = (*left_out, *self.report.notes)
         imported = Imported(
-            tuple(clips), source, self.tree, notes, left_out=len(left_out), rows=listed, content=content
+            tuple(clips),
+            source,
+            self.tree,
+            notes,
+            left_out=len(left_out),
+            rows=listed,
+            content=content,
+            raw=self.report.raw,
         )
         if self.report.problems:
             raise PartlyRead(self.report.problems, imported)

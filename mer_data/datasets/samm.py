@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mer_data.datasets.common import COLUMNS, UNITS, find_tree, loose, subject_reader
+from mer_data.datasets.common import COLUMNS, UNITS, WHOLE_FRAMES, find_tree, loose, subject_reader
 from mer_data.datasets.reader import ClipReader, SheetImporter
 from mer_data.imported import ApexRule
 from mer_data.sheets import Row
@@ -33,7 +33,8 @@ def _reader(root: Path, rows: Sequence[Row], apex: ApexRule) -> ClipReader:
     tree = find_tree(root, TREES, read_subject, "006, 007, ...")
     reader = ClipReader(NAME, tree, read_subject, SPELLINGS, FPS, apex)
     if loose(tree.name) == loose("SAMM"):
-        reader.report.note(str(tree), "not SAMM_CROP, so probably whole frames; features will contain the background")
+        reader.report.raw = True
+        reader.report.note(str(tree), f"not SAMM_CROP, so probably {WHOLE_FRAMES}")
     return reader
 
 

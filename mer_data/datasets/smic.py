@@ -23,6 +23,7 @@ from pathlib import Path
 
 from mer_data.apex import midpoint, spot_apex
 from mer_data.datasets.common import (
+    WHOLE_FRAMES,
     Report,
     entries,
     find_folder,
@@ -88,7 +89,8 @@ def read(camera: str, sources: Sequence[Path], apex: ApexRule = "midpoint") -> I
     for subject, home in sorted(subject_folders(tree, read_subject).items()):
         reader.read_subject(subject, home)
     left_out = [f"left out: {problem}" for problem in reader.report.problems]
-    imported = Imported(tuple(reader.clips), tree, tree, (*left_out, *reader.notes()), left_out=len(left_out))
+    said = (*left_out, *reader.notes())
+    imported = Imported(tuple(reader.clips), tree, tree, said, left_out=len(left_out), raw=_is_raw(tree))
     if reader.report.problems:
         raise PartlyRead(reader.report.problems, imported)
     if not reader.clips:
@@ -111,8 +113,7 @@ def read_name(text: str) -> tuple[str, str] | None:
 def _find_tree(root: Path, camera: str) -> tuple[Path, list[str]]:
     """Find the folder with a camera's subjects, cropped before raw; and what is to be said about it."""
     for base in (*(tree for name in TREES if (tree := find_folder(root, [name]))), root):
-        is_raw = loose(TREES[1]) in (loose(base.name), loose(base.parent.name))
-        notes = [f"{base}: whole frames, not face crops; features will contain the background"] if is_raw else []
+        notes = [f"{base}: {WHOLE_FRAMES}"] if _is_raw(base) else []
         if tree := find_folder(base, [camera]):
             return tree, notes
         if subject_folders(base, read_subject):
@@ -121,6 +122,10 @@ def _find_tree(root: Path, camera: str) -> tuple[Path, list[str]]:
             return base, notes if named else [*notes, f"{base}: no folder {camera} in it; taken for that camera's"]
     remedy = f"expected {TREES[0]}/{camera}/s1, {camera}/s1 or s1; {_EXTENDED}"
     raise BadInput(Problem(str(root), f"no folder of SMIC's camera {camera}", remedy))
+
+
+def _is_raw(folder: Path) -> bool:
+    return loose(TREES[1]) in (loose(folder.name), loose(folder.parent.name))
 
 
 def _refuse_other_camera(tree: Path, camera: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mer_data.features.align import NONE, AlignSpec
 from mer_data.hashing import digest
 from mer_data.schema import Clip
 
@@ -23,7 +24,7 @@ class ClipFrames:
     Attributes
     ----------
     images
-        uint8 ``[H, W, 3]`` each, BGR, cropped to the clip's face box if it has one.
+        uint8 ``[H, W, 3]`` each, BGR, cropped to the clip's face box if it has one, or aligned.
     numbers
         The frame number of each image, ascending.
     onset, apex
@@ -100,6 +101,8 @@ class FeatureSpec:
     derive_from, derive
         How it can be had for a dataset that came without frames: from the arrays of other features, of which the first
         is needed and the others are used where they are there.
+    align
+        What is done to the frames first.
     """
 
     name: str
@@ -113,6 +116,7 @@ class FeatureSpec:
     uses_landmarks: bool = False
     derive_from: tuple[str, ...] = ()
     derive: Derive | None = field(default=None, repr=False, compare=False)
+    align: AlignSpec = NONE
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -129,11 +133,16 @@ class FeatureSpec:
             "size": list(self.size),
             "dtype": self.dtype,
             "params": dict(self.params),
+            **({"align": self.align.describe()} if self.align else {}),
         }
 
     def key(self) -> str:
         """Hash of the definition."""
         return digest(self.describe())
+
+    def of(self, align: AlignSpec) -> FeatureSpec:
+        """The same feature of frames that are aligned first."""
+        return replace(self, align=align)
 
     def frame_numbers(self, clip: Clip, on_disk: Collection[int]) -> tuple[int, ...] | None:
         """The frames this feature needs of a clip, or None if the clip's annotation lacks one of them.

@@ -22,27 +22,27 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from mer_data.editions import Edition
+from mer_data.features.align import ALIGNMENTS, NONE, AlignSpec
 from mer_data.features.spec import FeatureSpec, shape_of
-from mer_data.files import beside, names_in, read, sealed_bytes, write_sealed
-from mer_data.hashing import digest, digest_bytes
+from mer_data.files import beside, names_in, read, sealed_bytes
 from mer_data.problems import BadInput, NoAccess, Problem, did_you_mean
-from mer_data.schema import Clip, from_table, to_table
-from mer_data.storage.arrow_files import read_table, write_arrays, write_table
+from mer_data.schema import Clip, from_table
+from mer_data.storage.arrow_files import read_table
 from mer_data.storage.remembered import Remembered
 from mer_data.storage.remote import Remote, cache_folder, is_remote
 from mer_data.storage.shards import Feature, Shard, read_shard
+from mer_data.storage.writing import DatasetWriter, write_manifest
 
+# Between the name of a dataset and what a variant of it changes; no dataset is imported under such a name.
+VARIANT = "@"
 _REBUILD = "import the dataset again"
 _WHOLE = "whole"
 _ABANDONED_SECONDS = 24 * 3600
@@ -64,6 +64,10 @@ class Dataset:
         The folder that each clip's `frames` is relative to; None if it was imported without frames.
     edition
         Which edition of the dataset it is; None if an earlier version of this program imported it.
+    raw
+        Whether its frames are whole pictures with a face somewhere in them.
+    align
+        What is done to its frames before a feature is computed.
     """
 
     name: str
@@ -71,6 +75,8 @@ class Dataset:
     clips: tuple[Clip, ...]
     frame_root: Path | None
     edition: Edition | None = None
+    raw: bool = False
+    align: AlignSpec = NONE
 
 
 class Store:
@@ -99,7 +105,7 @@ class Store:
             self.address = str(self.root.resolve())
 
     def names(self) -> list[str]:
-        """The datasets in the store, sorted.
+        """The datasets in the store, sorted, without the variants of them that experiments ask for.
 
         Raises
         ------
@@ -109,10 +115,20 @@ class Store:
             If it cannot be listed: that is not an empty store.
         """
         if self._remote:
-            return [name for name in self._remote.folders() if self._remote.has(f"{name}/dataset.json")]
+            there = [name for name in self._remote.folders() if VARIANT not in name]
+            return [name for name in there if self._remote.has(f"{name}/dataset.json")]
         if self.root.exists() and not self.root.is_dir():
             raise BadInput(Problem(str(self.root), "is not a folder, so it cannot be a store", "name another"))
-        return [name for name in names_in(self.root) if name[0] != "." and _is_there(self.root / name / "dataset.json")]
+        there = [name for name in names_in(self.root) if name[0] != "." and VARIANT not in name]
+        return [name for name in there if _is_there(self.root / name / "dataset.json")]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a dataset of this name, or a variant of one."""
+        if VARIANT not in name:
+            return name in self.names()
+        if self._remote:
+            return self._remote.has(f"{name}/dataset.json")
+        return _is_there(self.root / name / "dataset.json")
 
     def dataset(self, name: str) -> Dataset:
         """A dataset's clips.
@@ -122,7 +138,7 @@ class Store:
         BadInput
             If the store has no such dataset.
         """
-        if name not in self.names():
+        if not self.has(name):
             hint = did_you_mean(name, self.names()) or "the store is empty; see `mer data import --help`"
             raise BadInput(Problem(self.address, f"no dataset {name!r} in this store", hint))
         info, table = self.root / name / "dataset.json", self.root / name / "clips.arrow"
@@ -132,11 +148,22 @@ class Store:
             document = json.loads(sealed_bytes(info))
             root = document["frame_root"]
             edition = Edition(**document["edition"]) if document.get("edition") else None
-            return Dataset(name, document["format"], (), Path(root) if root else None, edition)
+            align = ALIGNMENTS[document.get("align", NONE.name)]
+            frames = Path(root) if root else None
+            return Dataset(name, document["format"], (), frames, edition, document.get("raw", False), align)
 
         clips = read(table, lambda: from_table(read_table(table, _REBUILD, whole=True)), _REBUILD)
         known: Dataset = read(info, parse, _REBUILD)
         return replace(known, clips=clips)
+
+    def made_from(self, name: str) -> str:
+        """What a variant of a dataset was made from, as its maker told; empty if it is not there, or cannot be read."""
+        if not self.has(name):
+            return ""
+        self._fetch(f"{name}/dataset.json")
+        with suppress(OSError, ValueError):
+            return str(json.loads(sealed_bytes(self.root / name / "dataset.json")).get("made_from", ""))
+        return ""
 
     def features(self, dataset: str) -> list[str]:
         """The names of the features a dataset has, sorted."""
@@ -190,6 +217,20 @@ class Store:
         verified.save()
         return found
 
+    def borrow(self, dataset: str, feature: str, files: Iterable[str]) -> set[str]:
+        """Take those shards that another variant of a dataset has: a file of that name is right, whoever made it."""
+        base, found = dataset.partition(VARIANT)[0], set[str]()
+        others = [name for name in names_in(self.root) if name.partition(VARIANT)[0] == base and name != dataset]
+        folder = self.feature_folder(dataset, feature)
+        for file in files:
+            there = (self.feature_folder(name, feature) / file for name in others)
+            if source := next((path for path in there if path.is_file()), None):
+                folder.mkdir(parents=True, exist_ok=True)
+                _link(str(source), str(folder / file))
+                self.publish(folder / file)
+                found.add(file)
+        return found
+
     def publish(self, path: Path) -> None:
         """Bring a file that was written below `root` to where the store lies."""
         if self._remote:
@@ -218,7 +259,7 @@ class Store:
         """
         shards = tuple(shards)
         folder = self.feature_folder(dataset, spec.name)
-        _write_manifest(folder, spec, shards, source)
+        write_manifest(folder, spec, shards, source)
         self.publish(folder / "manifest.json")
         for file in self.shards(dataset, spec.name) - {shard.file for shard in shards}:
             self.discard(folder / file)
@@ -275,46 +316,6 @@ class Store:
             self.publish(path)
 
 
-class DatasetWriter:
-    """Writes the parts of one dataset into a folder that nobody reads yet; see :meth:`Store.replacing`."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
-        self._name = name
-
-    def clips(
-        self,
-        clips: Sequence[Clip],
-        *,
-        format_: str,
-        frame_root: Path | None,
-        notes: Sequence[str] = (),
-        edition: Edition | None = None,
-    ) -> None:
-        """Write the clip table; `notes` are the importer's remarks, kept with the dataset as its edition is."""
-        write_table(self._folder / "clips.arrow", to_table(clips))
-        root = str(frame_root.resolve()) if frame_root else None
-        info: dict[str, Any] = {"name": self._name, "format": format_, "frame_root": root, "notes": list(notes)}
-        info["edition"] = asdict(edition) if edition else None
-        write_sealed(self._folder / "dataset.json", info)
-
-    def feature(
-        self, spec: FeatureSpec, arrays: Mapping[str, npt.NDArray[Any]], clips: Sequence[Clip], origin: str
-    ) -> None:
-        """Write a feature that another project extracted: an array per clip id, for every clip."""
-        folder = self._folder / "features" / spec.name
-        shards = []
-        for subject in sorted({clip.subject for clip in clips}):
-            ids = [clip.id for clip in clips if clip.subject == subject]
-            sums = [digest_bytes(_checked(arrays[clip_id], spec).data) for clip_id in ids]
-            key = digest([ids, sums])
-            shards.append(Shard(subject, key, len(ids)))
-            # Read twice rather than held: a subject's arrays may be larger than memory.
-            rows = ((clip_id, _checked(arrays[clip_id], spec)) for clip_id in ids)
-            write_arrays(folder / shards[-1].file, rows, {"key": key})
-        _write_manifest(folder, spec, shards, f"imported: {origin}")
-
-
 def _verdict(path: Path, shard: Shard, shape: tuple[int, ...], dtype: str) -> str:
     try:
         read_shard(path, shard, shape, dtype, verify=True)
@@ -348,12 +349,6 @@ def _runs(process: int) -> bool:
     return True
 
 
-def _checked(array: npt.NDArray[Any], spec: FeatureSpec) -> npt.NDArray[Any]:
-    if array.shape != spec.shape or array.dtype != spec.dtype:
-        raise ValueError(f"{spec.name}: an array of shape {array.shape} {array.dtype}, not {spec.shape} {spec.dtype}")
-    return np.ascontiguousarray(array)
-
-
 def _link(source: str, target: str) -> None:
     """A second name for a file, or a copy where the file system has no such thing. Shards are never written to."""
     try:
@@ -374,14 +369,3 @@ def _swap(new: Path, final: Path, old: Path) -> None:
         old.rename(final)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _write_manifest(folder: Path, spec: FeatureSpec, shards: Iterable[Shard], source: str) -> None:
-    shards = sorted(shards, key=lambda shard: shard.subject)
-    manifest = {
-        "definition": spec.describe(),
-        "source": source,
-        "key": digest([spec.key(), source, [[shard.subject, shard.key] for shard in shards]]),
-        "shards": [{"subject": shard.subject, "key": shard.key, "clips": shard.clips} for shard in shards],
-    }
-    write_sealed(folder / "manifest.json", manifest)

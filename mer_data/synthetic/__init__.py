@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mer_data.problems import BadInput, Problem, did_you_mean
 from mer_data.synthetic.aman import make_aman
@@ -68,6 +69,8 @@ def draw(
     clips: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    raw: bool = False,
+    scale: float = 1.0,
 ) -> None:
     """Draw a synthetic dataset in the layout of a format.
 
@@ -83,27 +86,35 @@ def draw(
         Another seed draws other faces, motions and intervals.
     progress
         Called with the clips done and the clips in all.
+    raw, scale
+        Whether to draw whole pictures, and by how much smaller than the published ones; see :mod:`~.synthetic.raw`.
 
     Raises
     ------
     BadInput
         As :func:`refuse_undrawable`, or if `dest` holds files, or the numbers make no dataset.
     """
-    refuse_undrawable(format_, subjects, clips)
-    wanted = {name: count for name, count in (("subjects", subjects), ("clips", clips)) if count is not None}
+    refuse_undrawable(format_, subjects, clips, raw=raw)
+    wanted: dict[str, Any] = {
+        name: count for name, count in (("subjects", subjects), ("clips", clips)) if count is not None
+    }
+    wanted |= {"raw": True, "scale": scale} if raw else {}
     _makers()[format_](dest, **wanted, seed=seed, progress=progress)
 
 
-def refuse_undrawable(format_: str, subjects: int | None, clips: int | None) -> None:
+def refuse_undrawable(format_: str, subjects: int | None, clips: int | None, *, raw: bool = False) -> None:
     """Refuse what :func:`draw` cannot draw, whatever the folder.
 
     Raises
     ------
     BadInput
-        If there is no twin of that format, or its clips cannot be chosen but were.
+        If there is no twin of that format, none in whole pictures, or its clips cannot be chosen but were.
     """
     if format_ not in _makers():
         raise BadInput(Problem(format_, "no synthetic dataset of this format", did_you_mean(format_, _makers())))
+    if raw and (format_ not in TWINS or TWINS[format_].raw is None):
+        known = ", ".join(name for name, twin in TWINS.items() if twin.raw is not None)
+        raise BadInput(Problem(format_, "has no synthetic twin in whole pictures", f"those that have: {known}"))
     if format_ in COMPOSITE_TWINS and (subjects, clips) != (None, None):
         what = "its clips are those of the published list"
         raise BadInput(Problem(format_, what, "leave --subjects and --clips out"))

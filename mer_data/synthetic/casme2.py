@@ -9,6 +9,7 @@ import numpy as np
 from mer_data.datasets.casme2 import SHEET, TREES
 from mer_data.synthetic.casting import ClipTruth, Profile, numbered
 from mer_data.synthetic.dataset_twin import DatasetTwin, Layout
+from mer_data.synthetic.raw import RawForm
 from mer_data.synthetic.workbook import units_cell
 
 HEADER = (
@@ -58,4 +59,5 @@ PROFILE = Profile(
     },
     without_apex=0.02,
 )  # fmt: skip
-make_casme2 = DatasetTwin(PROFILE, _layout, subjects=26, clips=255, length=(24, 110))
+RAW = RawForm(picture=(640, 480), enlarged=1.65, renamed=((f"{TREES[0]}/", f"{TREES[1]}/"), ("reg_img", "img")))
+make_casme2 = DatasetTwin(PROFILE, _layout, subjects=26, clips=255, length=(24, 110), raw=RAW)

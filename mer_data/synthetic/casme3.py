@@ -17,6 +17,7 @@ from mer_data.datasets.casme3 import SHEET_A, SHEET_C
 from mer_data.synthetic.casme_sq import one_after_the_other
 from mer_data.synthetic.casting import ClipTruth, Profile, numbered, shift
 from mer_data.synthetic.dataset_twin import DatasetTwin, Layout
+from mer_data.synthetic.raw import RawForm
 from mer_data.synthetic.workbook import units_cell
 
 ALL_EXPRESSIONS = "CAS(ME)3_part_A_v2.xls"
@@ -159,7 +160,8 @@ PROFILE_C = Profile(
     },
     without_apex=1.0,
 )
+RAW = RawForm(picture=(1280, 720), enlarged=2.0)
 make_casme3a = DatasetTwin(
-    PROFILE_A, _layout_a, subjects=94, clips=860, length=(8, 40), size=(160, 120), quirks=_in_videos
+    PROFILE_A, _layout_a, subjects=94, clips=860, length=(8, 40), size=(160, 120), quirks=_in_videos, raw=RAW
 )
-make_casme3c = DatasetTwin(PROFILE_C, _layout_c, subjects=30, clips=165, length=(8, 40), size=(160, 120))
+make_casme3c = DatasetTwin(PROFILE_C, _layout_c, subjects=30, clips=165, length=(8, 40), size=(160, 120), raw=RAW)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mer_data.synthetic.casting import ClipTruth, Profile, of_one_size, plan
+from mer_data.synthetic.raw import LANDMARKS, RawForm, draw_raw, landmarks_sheet, place, told_of
 from mer_data.synthetic.twin import FrameFile, Progress, draw_planned
 from mer_data.synthetic.workbook import Worksheets, write_worksheets
+
+_FACE = (140, 170)  # width and height of the smallest face in whole pictures, before it is enlarged
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,16 @@ class Layout:
     frame_file: FrameFile
     sheets: Mapping[str, Worksheets] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
+
+    def as_raw(self, form: RawForm, landmarks: bytes) -> Layout:
+        """The same of a tree of whole pictures, with a sheet of landmarks."""
+
+        def frame_file(truth: ClipTruth, number: int) -> str | None:
+            cropped = self.frame_file(truth, number)
+            return None if cropped is None else form.path(cropped)
+
+        files = {form.path(name): data for name, data in self.files.items()}
+        return Layout(frame_file, self.sheets, {**files, LANDMARKS: landmarks})
 
     def write_rest(self, folder: Path) -> None:
         """Write all but the frames into a folder."""
@@ -62,6 +76,8 @@ class DatasetTwin:
         Whether all clips have frames of `size`.
     before, after, grey
         As for :func:`~.twin.draw_planned`.
+    raw
+        Its form in whole pictures, where it is distributed so; else there is no twin of that.
     """
 
     profile: Profile
@@ -75,6 +91,7 @@ class DatasetTwin:
     before: int = 0
     after: int = 0
     grey: bool = False
+    raw: RawForm | None = None
 
     def __call__(
         self,
@@ -86,16 +103,45 @@ class DatasetTwin:
         size: tuple[int, int] | None = None,
         length: tuple[int, int] | None = None,
         progress: Progress | None = None,
+        raw: bool = False,
+        scale: float = 1.0,
     ) -> None:
-        """Plan the clips and write them; what is None is as in the real dataset."""
+        """Plan the clips and write them; what is None is as in the real dataset.
+
+        With `raw`, in whole pictures of the published size, or of that size times `scale`.
+        """
         people = self.subjects if subjects is None else subjects
         many = self.clips if clips is None else clips
-        size = self.size if size is None else size
+        size = (_FACE if raw else self.size) if size is None else size
         length = self.length if length is None else length
         planned = plan(self.profile.casting(people, many, size, length), seed)
         if self.one_size:
             planned = of_one_size(planned, size)
-        self.write(dest, self.quirks(planned), seed=seed, progress=progress)
+        if raw:
+            self._write_raw(dest, self.quirks(planned), seed, scale, progress)
+        else:
+            self.write(dest, self.quirks(planned), seed=seed, progress=progress)
+
+    def _write_raw(
+        self, dest: Path, planned: Sequence[ClipTruth], seed: int, scale: float, progress: Progress | None
+    ) -> None:
+        if self.raw is None:
+            raise ValueError(f"{self.profile.dataset} has no twin in whole pictures")
+        truths, places = place(planned, self.raw, seed, scale)
+        layout = self.layout(truths).as_raw(self.raw, landmarks_sheet(truths, places, seed))
+        draw_planned(
+            dest,
+            truths,
+            layout.frame_file,
+            layout.write_rest,
+            seed=seed,
+            before=self.before,
+            after=self.after,
+            grey=self.grey,
+            progress=progress,
+            draw=partial(draw_raw, places=places),
+            told=told_of(places),
+        )
 
     def write(self, dest: Path, planned: Sequence[ClipTruth], *, seed: int, progress: Progress | None = None) -> None:
         """Write clips that are planned already; see :func:`~.twin.draw_planned`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -9,12 +11,37 @@ import numpy.typing as npt
 Picture = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Proportions:
+    """Where a subject's features are, as shares of the face's width and height, and how bright the skin is."""
+
+    skin: float
+    brow: float
+    eye: float
+    mouth: float
+    apart: float
+    wide: float
+
+    @staticmethod
+    def draw(rng: np.random.Generator) -> Proportions:
+        """A subject's own; `rng` is the subject's, and new."""
+        skin = rng.uniform(0.75, 1.1)
+        brow, eye, mouth = rng.normal((0.29, 0.39, 0.78), 0.008)
+        return Proportions(skin, brow, eye, mouth, rng.uniform(0.18, 0.21), rng.uniform(0.13, 0.16))
+
+    @property
+    def landmarks(self) -> npt.NDArray[np.float64]:
+        """Left eye, right eye, nose, left and right corner of the mouth, ``[5, 2]``."""
+        sides = [(0.5 - self.apart, self.eye), (0.5 + self.apart, self.eye), (0.5, 0.62)]
+        return np.array([*sides, (0.5 - self.wide, self.mouth), (0.5 + self.wide, self.mouth)])
+
+
 def face(rng: np.random.Generator, width: int, height: int) -> Picture:
     """Draw a subject's neutral face, float32 ``[H, W, 3]`` BGR, 0..255; `rng` is the subject's."""
     x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
-    skin = np.array([115, 150, 190]) * rng.uniform(0.75, 1.1)
-    brow, eye, mouth = rng.normal((0.29, 0.39, 0.78), 0.008)
-    apart, wide = rng.uniform(0.18, 0.21), rng.uniform(0.13, 0.16)
+    drawn = Proportions.draw(rng)
+    skin = np.array([115, 150, 190]) * drawn.skin
+    brow, eye, mouth, apart, wide = drawn.brow, drawn.eye, drawn.mouth, drawn.apart, drawn.wide
 
     def ellipse(cx: float, cy: float, rx: float, ry: float, soft: float) -> npt.NDArray[np.float64]:
         radius = np.sqrt(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2)

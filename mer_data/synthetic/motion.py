@@ -109,7 +109,11 @@ def grid(width: int, height: int) -> Field:
 
 def bumps_at(bumps: Bumps, at: Field) -> Field:
     """Compute the bumps' motion at the apex, at positions `at`: one for each pixel of the crop, in or beside it."""
-    height, width = at.shape[1:]
+    return bumps_in(bumps, at, at.shape[2], at.shape[1])
+
+
+def bumps_in(bumps: Bumps, at: Field, width: int, height: int) -> Field:
+    """The same in a crop of a width and height, at whatever positions ``[2, ...]``."""
     x, y = at[0] / width, at[1] / height
     motion = np.zeros_like(at)
     for centre_x, centre_y, radius_x, radius_y, dx, dy in bumps:

@@ -14,6 +14,7 @@ import numpy as np
 from mer_data.datasets.samm import SHEET, TREES
 from mer_data.synthetic.casting import ClipTruth, Profile, numbered
 from mer_data.synthetic.dataset_twin import DatasetTwin, Layout
+from mer_data.synthetic.raw import RawForm
 from mer_data.synthetic.workbook import Worksheets
 
 HEADER = (
@@ -86,4 +87,5 @@ PROFILE = Profile(
     },
     without_apex=0.02,
 )  # fmt: skip
-make_samm = DatasetTwin(PROFILE, _layout, subjects=29, clips=159, length=(24, 110), grey=True)
+RAW = RawForm(picture=(2040, 1088), enlarged=3.0, renamed=((f"{TREES[0]}/", f"{TREES[1]}/"),))
+make_samm = DatasetTwin(PROFILE, _layout, subjects=29, clips=159, length=(24, 110), grey=True, raw=RAW)

@@ -17,6 +17,7 @@ import numpy as np
 from mer_data.datasets.smic import CAMERAS, EMOTIONS, TREES
 from mer_data.synthetic.casting import ClipTruth, Profile, numbered, shift
 from mer_data.synthetic.dataset_twin import DatasetTwin, Layout
+from mer_data.synthetic.raw import RawForm
 
 _WITHOUT = frozenset({7, 10, 16, 17})  # numbers of people without a micro-expression
 _STARTS = (70_000, 550_000, 1_030_000, 17_580_000)  # numbers of five (padded to six) to eight digits, by subject
@@ -74,8 +75,9 @@ PROFILE = Profile(
     units={},
     without_apex=1.0,
 )
+RAW = RawForm(picture=(640, 480), enlarged=1.0, renamed=((f"{TREES[0]}/", f"{TREES[1]}/"), ("reg_image", "image")))
 make_smic = DatasetTwin(
-    PROFILE, partial(_layout, "HS"), subjects=16, clips=164, length=(10, 57), quirks=numbered_as_recorded
+    PROFILE, partial(_layout, "HS"), subjects=16, clips=164, length=(10, 57), quirks=numbered_as_recorded, raw=RAW
 )
 # The slow cameras were only there for the last ten people.
 make_smic_vis = replace(

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -32,6 +32,8 @@ from mer_data.synthetic.motion import Field
 
 Progress = Callable[[int, int], None]
 FrameFile = Callable[[ClipTruth, int], str | None]
+Files = Mapping[int, str | None]  # a clip's frames by number; None for one that the camera dropped
+DrawClip = Callable[..., None]  # (folder, truth, files, *, seed, grey)
 
 
 class MakeTwin(Protocol):
@@ -78,7 +80,7 @@ class MakeTwin(Protocol):
 
 
 TRUTH = "truth.json"
-_NOISE = 1.0  # standard deviation, in grey levels
+NOISE = 1.0  # standard deviation, in grey levels
 _JPEG_QUALITY = 95
 
 
@@ -93,6 +95,8 @@ def draw_planned(
     after: int = 0,
     grey: bool = False,
     progress: Progress | None = None,
+    draw: DrawClip | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a twin of planned clips: frames, ``truth.json``, and the rest.
 
@@ -118,23 +122,24 @@ def draw_planned(
         Whether the images have one channel.
     progress
         Called with the clips done and the clips in all.
+    draw
+        Draws the frames of a clip; :func:`draw_crops` if None.
+    told
+        What else ``truth.json`` tells.
 
     Raises
     ------
-    BadInput
-        If `dest` is in use.
-    ValueError
-        If frame numbers would be negative, or two frames would be one file.
+    BadInput, ValueError
+        If `dest` is in use; if frame numbers would be negative, or two frames one file.
     """
     refuse_in_use(dest)
     files = [_files_of(truth, frame_file, before, after) for truth in planned]
     _refuse_shared(files)
-    with new_twin(dest, planned[0].dataset, planned, seed) as folder:
+    with new_twin(dest, planned[0].dataset, planned, seed, told) as folder:
         write_rest(folder)
-        draw_clip = partial(_draw_clip, folder, seed=seed, grey=grey)
+        draw_clip = partial(draw or draw_crops, folder, seed=seed, grey=grey)
         workers = min(os.cpu_count() or 1, 8, len(planned))
-        # Fresh processes instead of forked ones: forking a process that has threads (OpenCV, Arrow) may hang.
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("spawn")  # forking a process that has threads (OpenCV, Arrow) may hang
         with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) as pool:
             for done, _ in enumerate(pool.map(draw_clip, planned, files), start=1):
                 if progress:
@@ -198,7 +203,9 @@ def refuse_in_use(dest: Path) -> None:
 
 
 @contextmanager
-def new_twin(dest: Path, format_: str, planned: Sequence[ClipTruth], seed: int) -> Iterator[Path]:
+def new_twin(
+    dest: Path, format_: str, planned: Sequence[ClipTruth], seed: int, told: Mapping[str, Any] | None = None
+) -> Iterator[Path]:
     """Give a folder with ``truth.json`` that becomes `dest` when the body ends, and vanishes if the body raises.
 
     Raises
@@ -211,40 +218,47 @@ def new_twin(dest: Path, format_: str, planned: Sequence[ClipTruth], seed: int) 
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        write_json(aside / TRUTH, {"format": format_, "seed": seed, "clips": [asdict(truth) for truth in planned]})
+        truth = {"format": format_, "seed": seed, "clips": [asdict(truth) for truth in planned], **(told or {})}
+        write_json(aside / TRUTH, truth)
         yield aside
         aside.replace(dest)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _files_of(truth: ClipTruth, frame_file: FrameFile, before: int, after: int) -> dict[int, str | None]:
+def _files_of(truth: ClipTruth, frame_file: FrameFile, before: int, after: int) -> Files:
     """Name the file of each of a clip's frames."""
     if truth.onset < before:
         raise ValueError(f"{truth.id}: no room for {before} frames before the onset")
     return {number: frame_file(truth, number) for number in range(truth.onset - before, truth.offset + after + 1)}
 
 
-def _refuse_shared(files: Sequence[Mapping[int, str | None]]) -> None:
+def _refuse_shared(files: Sequence[Files]) -> None:
     """Refuse what a dataset's module got wrong, before anything is drawn."""
     name, times = Counter(name for clip in files for name in clip.values() if name).most_common(1)[0]
     if times > 1:
         raise ValueError(f"{name}: {times} frames in one file")
 
 
-def _draw_clip(folder: Path, truth: ClipTruth, files: Mapping[int, str | None], *, seed: int, grey: bool) -> None:
+def draw_crops(folder: Path, truth: ClipTruth, files: Files, *, seed: int, grey: bool) -> None:
     """Draw the frames of one clip, into the files given by their numbers. Runs in a worker process."""
     face = draw_face(truth, seed, grey=grey)
     grid = motion.grid(truth.width, truth.height)
     actions, drift = motion.bumps_at(truth.bumps, grid), motion.drift_of(truth.drift, truth.width)
     rng = random_state(seed, truth.id)
     for number, name in files.items():
-        level = motion.level(truth.onset, truth.apex, truth.offset, number)
-        elapsed = (min(max(number, truth.onset), truth.offset) - truth.onset) / (truth.apex - truth.onset)
+        level, elapsed = when(truth, number)
         frame = warp(face, grid - level * actions - elapsed * drift)
-        noise = _NOISE * rng.standard_normal(face.shape[:2], np.float32) + level * truth.brightness
+        noise = NOISE * rng.standard_normal(face.shape[:2], np.float32) + level * truth.brightness
         if name:
             write_image(folder / name, to_pixels(frame + noise[..., None]))
+
+
+def when(truth: ClipTruth, number: int) -> tuple[float, float]:
+    """How much of the actions there is in a frame, and of the drift, which grows with time; 1 at the apex."""
+    level = motion.level(truth.onset, truth.apex, truth.offset, number)
+    elapsed = (min(max(number, truth.onset), truth.offset) - truth.onset) / (truth.apex - truth.onset)
+    return level, elapsed
 
 
 def random_state(seed: int, *key: object) -> np.random.Generator:
@@ -259,9 +273,10 @@ def draw_face(truth: ClipTruth, seed: int, *, grey: bool) -> npt.NDArray[np.floa
 
 
 def warp(face: npt.NDArray[np.float32], source: Field) -> npt.NDArray[np.float32]:
-    """Look up each pixel of a face ``[H, W, C]`` at its place in `source`, ``[2, H, W]``: x and y in pixels."""
+    """Look up pixels of a picture ``[H, W, C]`` at the places in `source`, ``[2, h, w]``: x and y in pixels."""
     warped = cv2.remap(face, source[0], source[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(warped, np.float32).reshape(face.shape)  # OpenCV drops the axis of a single channel
+    # OpenCV drops the axis of a single channel.
+    return np.asarray(warped, np.float32).reshape(*source.shape[1:], face.shape[2])
 
 
 def to_pixels(levels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

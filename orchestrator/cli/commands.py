@@ -139,8 +139,8 @@ def run(
 ) -> int:
     """Run an experiment, or what is missing of it.
 
-    EXPERIMENT is a file, or a preset: all, demo, megc2019, models, search. With `--set weights=true` the weights of
-    every fold are kept, for `mer predict`.
+    EXPERIMENT is a file, or a preset: all, demo, megc2019, models, search, sensitivity. With `--set weights=true` the
+    weights of every fold are kept, for `mer predict`.
     """
     from orchestrator.whole_run import run as run_experiment
 

@@ -15,7 +15,8 @@ from orchestrator.cli.printing import form_option, json_option, print_as, print_
 from orchestrator.console import Console
 
 if TYPE_CHECKING:
-    from mer_data.imported import ApexRule
+    from mer_data.face_report import FaceFindings
+    from mer_data.imported import ApexRule, Imported
     from mer_data.storage.store import Store
 
 store_option = click.option(
@@ -31,6 +32,11 @@ _apex = click.option(
     default="midpoint",
     show_default=True,
     help="For clips whose sheet gives no apex: the middle frame, or the frame of most motion.",
+)
+_landmarks = click.option(
+    "--landmarks",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A sheet with the five points of each clip's face; its columns are in docs/features.md.",
 )
 _partial = click.option(
     "--partial", is_flag=True, help="Leave out clips that cannot be used, each by name and with the reason."
@@ -49,11 +55,7 @@ def data() -> None:
 @store_option
 @click.option("--name", help="Its name in the store. [default: the format's]")
 @_apex
-@click.option(
-    "--landmarks",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A sheet with the five points of each clip's face; its columns are in docs/features.md.",
-)
+@_landmarks
 @_partial
 @click.option("--verbose", is_flag=True, help="Print every note, and not one of each kind.")
 def import_(
@@ -103,19 +105,23 @@ def import_(
 @click.option("--subjects", type=click.IntRange(2), help="How many people. [default: as the real dataset]")
 @click.option("--clips", type=click.IntRange(2), help="How many clips. [default: as the real dataset]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed: int) -> None:
+@click.option("--raw", is_flag=True, help="Whole pictures of the published size, and a sheet of landmarks.")
+@click.option("--scale", type=click.FloatRange(0.1, 1), default=1.0, help="With --raw: smaller pictures, such as 0.3.")
+def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed: int, raw: bool, scale: float) -> None:
     """Write a synthetic dataset.
 
     It has the layout of FORMAT, as for `mer data import`; its faces are drawn, and its motion is known. FORMAT megc2019
-    makes CASME II, SMIC and SAMM with the 442 clips of that composite.
+    makes CASME II, SMIC and SAMM with the 442 clips of that composite. With --raw (samm, casme2, smic, casme3a,
+    casme3c) each face is somewhere in a larger picture, and turned.
     """
     from mer_data.synthetic import PROJECT_TWINS, TWINS, draw, refuse_undrawable
 
-    refuse_undrawable(format_, subjects, clips)  # before there is anything on the screen
+    refuse_undrawable(format_, subjects, clips, raw=raw)  # before there is anything on the screen
     with Console().progress("drawing", 0, "clips") as progress:
-        draw(format_, dest, subjects=subjects, clips=clips, seed=seed, progress=progress.reach)
+        draw(format_, dest, subjects=subjects, clips=clips, seed=seed, progress=progress.reach, raw=raw, scale=scale)
     if format_ in {**TWINS, **PROJECT_TWINS}:
-        click.echo(f"next: mer data import {format_} {dest} --name {format_}_synthetic", err=True)
+        marked = f" --landmarks {dest}/landmarks.csv" if raw else ""
+        click.echo(f"next: mer data import {format_} {dest} --name {format_}_synthetic{marked}", err=True)
 
 
 @data.command(name="list")
@@ -156,12 +162,22 @@ def list_(store: str, form: str | None) -> int:
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_apex
 @_partial
+@click.option("--faces", is_flag=True, help="Look for faces: missing, small, turned, several, jumping.")
+@_landmarks
 @json_option
-def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, partial: bool, as_json: bool) -> int:
+def doctor(
+    format_: str,
+    sources: tuple[Path, ...],
+    apex: ApexRule,
+    partial: bool,
+    faces: bool,
+    landmarks: Path | None,
+    as_json: bool,
+) -> int:
     """Check a dataset without importing it.
 
     Reads it as `mer data import` does, compares its counts with the published ones, and looks at every clip's frames
-    from onset to offset.
+    from onset to offset. With --faces it looks for the face in every onset and apex.
     """
     from mer_data.doctor import by_kind, examine
     from mer_data.formats import read_format
@@ -183,10 +199,14 @@ def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, partial: boo
         return 2
     with console.progress(f"frames of {format_}", len(imported.clips), "clips") as progress:
         findings = examine(imported, format_, progress.advance)
-    rule = [*(["--apex", apex] if apex != "midpoint" else []), *(["--partial"] if partial else [])]
+    in_faces = _look_for_faces(imported, landmarks, console) if faces else None
+    told = {"--landmarks": landmarks, "--apex": None if apex == "midpoint" else apex}
+    rule = [word for name, value in told.items() if value for word in (name, str(value))]
+    rule += ["--partial"] if partial else []
     following = shlex.join(["mer", "data", "import", format_, *asked["sources"], "--name", format_, *rule])
     if as_json:
-        print_json({**asked, "usable": True, **findings.document(), "next": following})
+        more = {"faces": in_faces.document()} if in_faces else {}
+        print_json({**asked, "usable": True, **findings.document(), **more, "next": following})
     else:
         rows = [
             (name, str(here), " or ".join(map(str, known)) or "-", "differs" if known and here not in known else "")
@@ -194,10 +214,19 @@ def doctor(format_: str, sources: tuple[Path, ...], apex: ApexRule, partial: boo
         ]
         console.table(format_, ("", "here", "published", ""), rows)
         click.echo(f"source: {imported.source}")
-        for line in findings.remarks():
+        for line in (*findings.remarks(), *(in_faces.remarks() if in_faces else ())):
             click.echo(line)
         click.echo(f"next: {following}", err=True)
-    return 1 if findings.unreadable else 0
+    return 1 if findings.unreadable or (in_faces and in_faces.missing) else 0
+
+
+def _look_for_faces(imported: Imported, landmarks: Path | None, console: Console) -> FaceFindings:
+    from mer_data.face_report import examine_faces
+    from mer_data.formats import read_points
+
+    marked = read_points(landmarks, imported) if landmarks else None
+    with console.progress("faces", len(imported.clips), "clips") as progress:
+        return examine_faces(imported, marked, progress.advance)
 
 
 @data.command()

@@ -12,7 +12,9 @@ from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem, raise_all
 from mer_data.schema import Clip
 from mer_data.storage.store import Store
+from mer_data.variants import original
 from orchestrator.experiment.config import DatasetChoice
+from orchestrator.experiment.variants import PreparedDataset
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Cohort:
         Clips of the published list that the store lacks: the cohort is incomplete then.
     editions
         By dataset of the store: which edition was imported, in words.
+    prepared
+        By dataset of the store: how its faces are aligned, and what was changed of its annotation, in words.
     """
 
     dataset: str
@@ -52,6 +56,7 @@ class Cohort:
     missing: tuple[str, ...] = ()
     why_left_out: Mapping[str, int] = field(default_factory=dict)
     editions: Mapping[str, str] = field(default_factory=dict)
+    prepared: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def label_of(self) -> Mapping[str, str]:
@@ -63,14 +68,26 @@ class Cohort:
         """Of the clips and their classes: results are comparable only if it is equal."""
         return digest(sorted(self.label_of.items()))[:12]
 
+    @property
+    def prepared_in_words(self) -> str:
+        """How faces are aligned, and what was changed of the annotation; of members where they differ in it."""
+        told = dict.fromkeys(self.prepared.values())
+        if len(told) < 2:
+            return "".join(told)
+        return "; ".join(f"{original(member)}: {words}" for member, words in self.prepared.items())
+
     @cached_property
     def subject_of(self) -> Mapping[str, str]:
         """Subject by clip id."""
         return dict(zip(self.clip_ids, self.subjects, strict=True))
 
 
-def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort]:
-    """The clips that take part, and their cohort.
+def make_cohort(
+    store: Store, choice: DatasetChoice, prepared: PreparedDataset | None = None
+) -> tuple[list[Clip], Cohort]:
+    """The clips that take part, and their cohort: of a variant if one was prepared, else of the datasets as they are.
+
+    Which clips take part never depends on the variant.
 
     Raises
     ------
@@ -78,8 +95,9 @@ def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort
         If a dataset, the scheme or the list is unknown, the same people are in it twice, no clips are left, or all are
         of one subject.
     """
-    where = f"dataset {choice.name}"
-    datasets = [store.dataset(member) for member in choice.members]
+    name, members = (prepared.name, prepared.members) if prepared else (choice.name, choice.members)
+    where = f"dataset {name}"
+    datasets = [store.dataset(member) for member in members]
     everything = [clip for dataset in datasets for clip in dataset.clips]
     composites.refuse_same_people(everything, where)
     raise_all(schema.find_problems(everything, where) if choice.union else ())
@@ -96,8 +114,9 @@ def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort
     by_list = f"not in the list {choice.clip_list}"
     why = Counter(by_list if choice.clip_list else clip.emotion for clip in everything if clip.id not in taken)
     if choice.apex is not None:
-        why.update(f"apex {clip.apex_source}" for clip, _ in labelled if clip.apex_source not in choice.apex)
-        labelled = [(clip, label) for clip, label in labelled if clip.apex_source in choice.apex]
+        source_of = {clip.id: clip.apex_source for member in choice.members for clip in store.dataset(member).clips}
+        why.update(f"apex {source_of[clip.id]}" for clip, _ in labelled if source_of[clip.id] not in choice.apex)
+        labelled = [(clip, label) for clip, label in labelled if source_of[clip.id] in choice.apex]
     clips = [clip for clip, _ in labelled]
     if len({clip.subject for clip in clips}) < 2:
         emotions = ", ".join(sorted({clip.emotion for clip in everything}))
@@ -105,8 +124,8 @@ def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort
         sources = f"; their apexes must be {' or '.join(choice.apex)}" if choice.apex else ""
         raise BadInput(Problem(where, what, f"its emotions are: {emotions}{sources}"))
     cohort = Cohort(
-        dataset=choice.name,
-        members=tuple(choice.members),
+        dataset=name,
+        members=tuple(members),
         scheme=choice.clip_list or scheme.name,
         classes=scheme.classes,
         clip_ids=tuple(clip.id for clip in clips),
@@ -115,6 +134,7 @@ def make_cohort(store: Store, choice: DatasetChoice) -> tuple[list[Clip], Cohort
         left_out=len(everything) - len(clips),
         missing=missing,
         why_left_out=dict(why.most_common()),
-        editions={dataset.name: str(dataset.edition) for dataset in datasets if dataset.edition},
+        editions={original(dataset.name): str(dataset.edition) for dataset in datasets if dataset.edition},
+        prepared={member: str(variant) for member, variant in (prepared.variants if prepared else {}).items()},
     )
     return clips, cohort

@@ -19,9 +19,11 @@ from pydantic import (
     model_validator,
 )
 
+from mer_data.features.align import ALIGNMENTS
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import APEX_SOURCES
 from mer_data.storage.remote import is_remote
+from mer_data.variants import ApexChoice
 from mer_models.spec import Recipe, Space
 from orchestrator.experiment.wording import in_words
 from orchestrator.experiment.yaml_text import YamlPath, parse_yaml, yaml_text
@@ -60,6 +62,18 @@ def _apex_sources(values: list[str]) -> list[str]:
     return values
 
 
+def _alignments(values: list[str]) -> list[str]:
+    if unknown := next((value for value in values if value not in ALIGNMENTS), None):
+        raise ValueError(f"{unknown!r} is no alignment; known: {', '.join(ALIGNMENTS)}")
+    return values
+
+
+def _apex_choices(values: list[str]) -> list[str]:
+    if unknown := next((value for value in values if value not in get_args(ApexChoice)), None):
+        raise ValueError(f"{unknown!r} is not known; known: {', '.join(get_args(ApexChoice))}")
+    return values
+
+
 def _groups(value: Any) -> Any:
     if value != "subjects" and (not isinstance(value, int) or value < 2):
         raise ValueError("must be a whole number of at least 2, or the word `subjects`")
@@ -67,6 +81,7 @@ def _groups(value: Any) -> Any:
 
 
 _Several = (BeforeValidator(_as_list), Field(min_length=1), AfterValidator(_distinct))
+_Alignments = Annotated[list[str], *_Several, AfterValidator(_alignments)] | None
 
 
 class DatasetChoice(_Strict):
@@ -84,6 +99,8 @@ class DatasetChoice(_Strict):
         A published list that says which clips take part and what their classes are.
     apex
         Where the apex must come from for a clip to take part (``apex_source`` of the clip table); any if not given.
+    align
+        As for the whole experiment, of which it takes the place.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
@@ -91,11 +108,34 @@ class DatasetChoice(_Strict):
     union: Annotated[list[str], *_Several] | None = None
     clip_list: str | None = None
     apex: Annotated[list[str], *_Several, AfterValidator(_apex_sources)] | None = None
+    align: _Alignments = None
 
     @property
     def members(self) -> list[str]:
         """The datasets of the store that it consists of."""
         return self.union or [self.name]
+
+
+class Annotation(_Strict):
+    """Which frames are taken for onset and apex, to see how much a score depends on it.
+
+    Of several values the first is the experiment's own; each of the others is a variant of every dataset, in which
+    nothing else is changed.
+
+    Attributes
+    ----------
+    apex
+        ``annotated`` takes it from the import, ``midpoint`` the middle frame of every clip, ``spotted`` the frame of
+        most motion.
+    jitter
+        Onset and apex are moved by up to so many frames, each by itself.
+    seed
+        Seeds the moves.
+    """
+
+    apex: Annotated[list[str], *_Several, AfterValidator(_apex_choices)] = ["annotated"]
+    jitter: Annotated[list[Annotated[int, Field(ge=0)]], *_Several] = [0]
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Search(_Strict):
@@ -184,6 +224,12 @@ class Experiment(_Strict):
         Names, or mappings with ``name`` and ``classes``; ``all`` takes every dataset in the store.
     models
         Registry names; ``all`` takes, for each dataset, every model whose features it has or can be given.
+    align
+        What is done to frames first: ``none``, ``box``, ``similarity`` or ``stabilised``. If not given, ``similarity``
+        for whole pictures and ``none`` for crops. Of several values the first is the experiment's own; each of the
+        others is a variant of every dataset.
+    annotation
+        Which frames are taken for onset and apex.
     protocol
         How clips become folds: ``loso`` holds out one subject in turn, ``lodo`` one source dataset of a union;
         ``hde`` trains on one source dataset and tests on another, in every pairing.
@@ -213,6 +259,8 @@ class Experiment(_Strict):
     )
     datasets: Annotated[list[Annotated[DatasetChoice, BeforeValidator(_as_choice)]], *_Several]
     models: Annotated[list[str], *_Several]
+    align: _Alignments = None
+    annotation: Annotation = Annotation()
     protocol: Literal["loso", "hde", "lodo"] = "loso"
     recipes: dict[str, dict[str, Any]] = {}
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], *_Several] = [0]
@@ -336,6 +384,8 @@ def _elsewhere(key: str) -> str:
         return f"it belongs to the top of the file: `{key}: ...` without blanks before it"
     if key in Search.model_fields:
         return f"it belongs to the search: `search: {{{key}: ...}}`"
+    if key in Annotation.model_fields:
+        return f"it belongs to the annotation: `annotation: {{{key}: ...}}`"
     if key in DatasetChoice.model_fields:
         return f"it belongs to a dataset: `datasets: [{{name: NAME, {key}: ...}}]`"
     if key in Recipe.__dataclass_fields__:
@@ -362,7 +412,11 @@ def _explain(error: Any, places: _Places) -> Problem:
     # A key that is missing, or an element of a list given in short form, has no place of its own.
     at = next(places[path[:length]] for length in range(len(path), -1, -1) if path[:length] in places)
     if error["type"] == "extra_forbidden":
-        owners: dict[str, type[_Strict]] = {"datasets": DatasetChoice, "search": Search}
+        owners: dict[str, type[_Strict]] = {
+            "datasets": DatasetChoice,
+            "search": Search,
+            "annotation": Annotation,
+        }
         owner = owners.get(str(path[0]), Experiment) if len(path) > 1 else Experiment
         return Problem(at, f"unknown key {last!r}", _elsewhere(last) or did_you_mean(last, owner.model_fields))
     if error["type"] == "missing":

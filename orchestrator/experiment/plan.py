@@ -15,6 +15,8 @@ from mer_data.files import read, sealed_bytes, write_sealed
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
 from mer_data.protocols import Fold, splits
+from mer_data.storage.store import VARIANT
+from mer_data.variants import original
 from mer_models.plugins import ModelFile
 from mer_models.spec import InputSpec, Recipe, Space
 from orchestrator.experiment.cohort import Cohort
@@ -143,7 +145,7 @@ class PlannedDataset:
     def _key(self, fold: Fold) -> str:
         cohort = self.cohort
         trained = [[clip_id, cohort.label_of[clip_id]] for clip_id in fold.train_ids]
-        return digest([cohort.dataset, cohort.classes, trained, fold.test_ids])
+        return digest([original(cohort.dataset), cohort.classes, trained, fold.test_ids])
 
 
 @dataclass(frozen=True)
@@ -278,12 +280,13 @@ def of_older_search(path: Path) -> bool:
 def make_job(
     protocol: str, model: str, dataset: str, held_out: str, seed: int, changes: str, of_recipe: str, of_fold: str
 ) -> Job:
-    """A job with its id and random state.
+    """A job with its id and random state, which is the same in all variants of a dataset.
 
     `of_recipe` is what :func:`recipe_key` gives, `of_fold` what :meth:`PlannedDataset.fold_key` gives.
     """
     chance = [model, protocol, held_out, of_fold, seed]
-    job_id = digest([of_recipe, *chance])[:_ID_LETTERS]
+    variant = dataset.partition(VARIANT)[2]
+    job_id = digest([of_recipe, *chance, *([variant] if variant else [])])[:_ID_LETTERS]
     return Job(job_id, model, dataset, held_out, changes, seed, int(digest(chance)[:15], 16))
 
 

@@ -17,9 +17,12 @@ from mer_data.schema import Clip
 from mer_data.storage.store import Dataset, Store
 from mer_models.plugins import ModelFile
 from mer_models.spec import InputSpec, ModelSpec, Recipe, Space, models
+from orchestrator.console import Console
 from orchestrator.experiment.cohort import Cohort, make_cohort
 from orchestrator.experiment.config import DatasetChoice, Experiment
 from orchestrator.experiment.user_models import load as load_user_models
+from orchestrator.experiment.variants import in_words as preparation_in_words
+from orchestrator.experiment.variants import prepare_datasets, spelled_out
 from orchestrator.experiment.wording import in_words
 from orchestrator.experiment.yaml_text import YamlPath
 from orchestrator.precompute import deep_features as _deep_features  # noqa: F401 - registers its features
@@ -33,6 +36,8 @@ class ResolvedDataset:
     ----------
     clips, cohort
         The clips that take part, and their cohort.
+    told
+        What is done to its frames and annotation, in words, where a reader should know.
     inputs
         By model, in the experiment's order: what it eats here.
     """
@@ -40,6 +45,7 @@ class ResolvedDataset:
     clips: tuple[Clip, ...]
     cohort: Cohort
     inputs: Mapping[str, tuple[InputSpec, ...]]
+    told: tuple[str, ...] = ()
 
     @property
     def features(self) -> list[str]:
@@ -86,7 +92,10 @@ class Resolved:
         chosen = [list(dataset.inputs) for dataset in self.datasets.values()]
         search = self.experiment.search
         changes: dict[str, Any] = {
-            "datasets": choose_datasets(self.experiment, self.store),
+            "datasets": [
+                spelled_out(self.experiment, choice, self.store)
+                for choice in choose_datasets(self.experiment, self.store)
+            ],
             "models": chosen[0] if all(models == chosen[0] for models in chosen) else self.experiment.models,
             "recipes": {name: asdict(recipe) for name, recipe in self.recipes.items()},
             "search": search and search.model_copy(update={"space": dict(self.spaces)}),
@@ -95,8 +104,10 @@ class Resolved:
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
-def resolve(experiment: Experiment, store: Store) -> Resolved:
-    """Resolve an experiment on a store.
+def resolve(experiment: Experiment, store: Store, console: Console | None = None) -> Resolved:
+    """Resolve an experiment on a store, which has the variants of datasets that it asks for afterwards.
+
+    What takes its time is shown on the console.
 
     Raises
     ------
@@ -113,8 +124,14 @@ def resolve(experiment: Experiment, store: Store) -> Resolved:
         )
     datasets = {}
     for choice in choose_datasets(experiment, store):
-        clips, cohort = make_cohort(store, choice)
-        datasets[choice.name] = ResolvedDataset(tuple(clips), cohort, _choose_models(experiment, store, choice))
+        for prepared in prepare_datasets(experiment, choice, store, console):
+            if prepared.name in datasets:
+                remedy = "give it once, with several values of `align`, or as a union under another name"
+                raise BadInput(Problem(f"dataset {prepared.name}", "is in the experiment twice", remedy))
+            clips, cohort = make_cohort(store, choice, prepared)
+            inputs = _choose_models(experiment, store, prepared.members)
+            told = tuple(preparation_in_words(prepared, store))
+            datasets[prepared.name] = ResolvedDataset(tuple(clips), cohort, inputs, told)
     recipes = _choose_recipes(experiment, list(dict.fromkeys(name for of in datasets.values() for name in of.inputs)))
     return Resolved(experiment, store, datasets, recipes, _choose_spaces(experiment, recipes), model_files)
 
@@ -145,27 +162,27 @@ def choose_datasets(experiment: Experiment, store: Store) -> list[DatasetChoice]
     return [chosen.model_copy(update={"name": name}) for name in names]
 
 
-def _choose_models(experiment: Experiment, store: Store, choice: DatasetChoice) -> dict[str, tuple[InputSpec, ...]]:
+def _choose_models(experiment: Experiment, store: Store, members: Sequence[str]) -> dict[str, tuple[InputSpec, ...]]:
     """The models that run on a dataset, each with what it eats there.
 
     One that is named has its own inputs where nothing else can be made either: what is lacking is told when it is
     missed.
     """
     names = models() if experiment.all_models else experiment.models
-    chosen = {name: choose_inputs(models()[name], store, choice) for name in names}
+    chosen = {name: choose_inputs(models()[name], store, members) for name in names}
     if experiment.all_models:
         return {name: inputs for name, inputs in chosen.items() if inputs is not None}
     return {name: models()[name].inputs if inputs is None else inputs for name, inputs in chosen.items()}
 
 
-def choose_inputs(spec: ModelSpec, store: Store, choice: DatasetChoice) -> tuple[InputSpec, ...] | None:
-    """What a model eats on a dataset: its own inputs or, where these cannot be made, others it can do with.
+def choose_inputs(spec: ModelSpec, store: Store, members: Sequence[str]) -> tuple[InputSpec, ...] | None:
+    """What a model eats on datasets of the store: its own inputs or, where these cannot be made, others it can do with.
 
-    None if the dataset can provide neither.
+    None if they can provide neither.
     """
-    members = [store.dataset(member) for member in choice.members]
+    datasets = [store.dataset(member) for member in members]
     for inputs in (spec.inputs, *spec.instead):
-        if all(_can_have(store, member, taken.feature) for taken in inputs for member in members):
+        if all(_can_have(store, dataset, taken.feature) for taken in inputs for dataset in datasets):
             return inputs
     return None
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
 from mer_data.composites import LISTS
+from mer_data.features.align import ALIGNMENTS
 from mer_data.labels import SCHEMES
+from mer_data.variants import ApexChoice
 from mer_models.spec import Recipe
 from orchestrator.experiment.config import Experiment
 
 _Schema = dict[str, Any]
 # YAML reads 1e-4 as a text, and so a number may be one.
 _NUMBER = {"type": "string", "pattern": r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"}
-_LISTS_OR_ONE = ("datasets", "models", "seeds", "plugins", "union")
+_LISTS_OR_ONE = ("datasets", "models", "seeds", "plugins", "union", "align", "apex", "jitter")
 
 
 def experiment_schema(models: Sequence[str]) -> _Schema:
@@ -46,11 +48,16 @@ def experiment_schema(models: Sequence[str]) -> _Schema:
     search = definitions["Search"]["properties"]
     search["groups"] = {"anyOf": [{"type": "integer", "minimum": 2}, {"const": "subjects"}], "default": 5}
     search["space"] = {"type": "object", **_by_model(models, _space(recipe["properties"]))}
+    annotation = definitions["Annotation"]["properties"]
     for properties in (own, choice):
+        aligned = {"type": "array", "items": {"enum": list(ALIGNMENTS)}}
+        properties["align"] = {"anyOf": [aligned, {"type": "null"}], "default": None}
+    annotation["apex"]["items"] = {"enum": list(get_args(ApexChoice))}
+    for properties in (own, choice, annotation):
         for name in set(_LISTS_OR_ONE) & set(properties):
             properties[name] = _list_or_one(properties[name])
     _describe(own, schema.pop("description", None))
-    for name in ("DatasetChoice", "Search"):
+    for name in ("DatasetChoice", "Search", "Annotation"):
         _describe(definitions[name]["properties"], definitions[name].pop("description", None))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_with_numbers_as_texts(schema)}
 

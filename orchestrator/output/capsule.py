@@ -44,7 +44,7 @@ _SINGLE = ("plan.json", "features.json", "environment.json", "score.json")
 _NAME = re.compile(
     "|".join(re.escape(name) for name in _SINGLE)
     + r"|ledger/[0-9a-f]{20}\.arrow|search/[^./\\\x00-\x1f][^/\\\x00-\x1f]*(?<!\.scores)\.json"
-    + r"|(search-)?splits-[A-Za-z0-9][A-Za-z0-9_.+-]*\.csv"
+    + r"|(search-)?splits-[A-Za-z0-9][A-Za-z0-9_.+@-]*\.csv"
 )
 _SEAL = 64  # letters of a SHA-256
 _END = struct.Struct("<4s4H2LH")  # how a zip ends, before its comment

@@ -17,11 +17,12 @@ from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
 from mer_data.storage.shards import Feature, LazyRows
 from mer_data.storage.store import Store
+from mer_data.variants import original
 from mer_models.spec import InputSpec, ModelSpec, Recipe, models
 from orchestrator.console import Console
-from orchestrator.experiment.config import DatasetChoice
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.resolve import choose_inputs
+from orchestrator.experiment.variants import default_member
 from orchestrator.machines.ray_cluster import Cluster
 from orchestrator.output.search_history import table_jobs
 from orchestrator.output.weights import Card, TrainedOn, read_card, read_state
@@ -131,6 +132,7 @@ def predict(
     """
     clips = _choose_clips(store, dataset, wanted)
     chosen = _open_weights(weights, store, dataset, console)
+    dataset = _member(store, dataset, chosen.known)
     names = _class_names(chosen, classes)
     assigned = _assign(chosen, clips, trained_subjects, console)
     with Cluster() as cluster:
@@ -149,6 +151,13 @@ def predict(
         held_out = tuple(known.held_out for index in folds if (known := chosen.cards[index].trained_on))
         predictions.append(Prediction(clip, held_out, np.stack(logits[clip.id]), seen))
     return names, predictions
+
+
+def _member(store: Store, dataset: str, known: TrainedOn | None) -> str:
+    """A dataset as the weights know it, or with its default alignment."""
+    trained = [name for by_member in (known.feature_keys if known else {}).values() for name in by_member]
+    same = (name for name in trained if original(name) == dataset and store.has(name))
+    return next(same, None) or default_member(store, dataset)
 
 
 def _choose_clips(store: Store, dataset: str, wanted: Sequence[str]) -> list[Clip]:
@@ -183,7 +192,7 @@ def _open_weights(place: Path, store: Store, dataset: str, console: Console) -> 
     spec, trained_on = models()[name], cards[0].trained_on
     if trained_on is not None:
         return _Weights(place, tuple(files), tuple(cards), replace(spec, inputs=trained_on.inputs))
-    inputs = choose_inputs(spec, store, DatasetChoice(name=dataset)) or spec.inputs
+    inputs = choose_inputs(spec, store, [dataset]) or spec.inputs
     if inputs != spec.inputs:
         eats = ", ".join(taken.feature for taken in inputs)
         console.warn(f"{dataset}: {name} runs on {eats}, since its own input cannot be made there")

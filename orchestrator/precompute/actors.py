@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mer_data.aligner import Aligner, make_aligner
 from mer_data.features import FEATURES
+from mer_data.features.align import NONE, AlignSpec
 from mer_data.features.spec import ClipFrames
 from mer_data.frames import crop, decode, frame_bytes
 from mer_data.problems import BadInput, Problem, raise_all
@@ -37,12 +39,13 @@ class ClipWork:
 
 @dataclass(frozen=True)
 class SubjectWork:
-    """One subject's clips, and the shards that are wanted of them, by feature."""
+    """One subject's clips, the shards that are wanted of them by feature, and what is done to frames first."""
 
     address: str
     dataset: str
     clips: tuple[ClipWork, ...]
     shards: Mapping[str, Shard]
+    align: AlignSpec = NONE
 
     @property
     def arrays(self) -> int:
@@ -53,47 +56,103 @@ class SubjectWork:
 class _Reader:
     """Reads a clip's frames, each file once, and gives features that need the same frames the same object."""
 
-    def __init__(self, work: ClipWork) -> None:
-        self._work = work
+    def __init__(self, work: ClipWork, align: AlignSpec = NONE) -> None:
+        self._work, self._align = work, align
+        self._aligner: Aligner | None = None
+        self._no_face: BadInput | None = None
         self._images: dict[int, npt.NDArray[np.uint8]] = {}
         self._chosen: dict[tuple[int, ...], ClipFrames] = {}
 
     def frames(self, feature: str) -> ClipFrames:
-        """The frames that a feature needs, cropped to the clip's face box.
+        """The frames that a feature needs, cropped to the clip's face box, or aligned.
 
         Raises
         ------
         BadInput
-            If a frame is not an image, or the face box leaves it.
+            If a frame is not an image, the face box leaves it, or no face is found to align.
         """
         numbers, clip = self._work.numbers[feature], self._work.clip
         if numbers not in self._chosen:
             images = [self._image(number) for number in numbers]
-            landmarks = None
-            if clip.landmarks is not None:
-                corner = clip.face[:2] if clip.face else (0, 0)
-                landmarks = np.asarray(clip.landmarks, np.float32).reshape(5, 2) - np.asarray(corner, np.float32)
-            self._chosen[numbers] = ClipFrames(images, numbers, clip.onset or 0, clip.apex or 0, landmarks)
+            self._chosen[numbers] = ClipFrames(images, numbers, clip.onset or 0, clip.apex or 0, self._landmarks())
         return self._chosen[numbers]
 
+    @property
+    def rivals(self) -> int:
+        """How many faces of about the same size there are beside the one that was aligned."""
+        return self._aligner.face.rivals if self._aligner else 0
+
+    def _landmarks(self) -> npt.NDArray[np.float32] | None:
+        clip = self._work.clip
+        if self._aligner is not None:
+            return self._aligner.landmarks
+        if clip.landmarks is None:
+            return None
+        corner = clip.face[:2] if clip.face else (0, 0)
+        return np.asarray(clip.landmarks, np.float32).reshape(5, 2) - np.asarray(corner, np.float32)
+
     def _image(self, number: int) -> npt.NDArray[np.uint8]:
+        """A frame as features take it. Of a whole picture only the aligned part is kept."""
+        if self._align and self._aligner is None:
+            self._find_face()
         if number not in self._images:
-            path = self._work.paths[number]
-            try:
-                data = frame_bytes(path)
-            except OSError as error:
-                raise BadInput(Problem(str(path), f"cannot be read: {error.strerror}", "give access to it")) from error
-            self._images[number] = crop(decode(data, str(path)), self._work.clip.face, str(path))
+            frame = self._decode(number)
+            if self._aligner is not None:
+                self._images[number] = self._aligner.apply(self._same_size(frame, number))
+            else:
+                self._images[number] = crop(frame, self._work.clip.face, str(self._work.paths[number]))
         return self._images[number]
+
+    def _find_face(self) -> None:
+        """Look for the face in the onset frame, once for all features."""
+        if self._no_face is not None:
+            raise self._no_face
+        onset = self._work.clip.onset or 0
+        frame = self._decode(onset)
+        try:
+            self._aligner = make_aligner(self._align, frame, self._work.clip.landmarks, str(self._work.paths[onset]))
+        except BadInput as error:
+            self._no_face = error
+            raise
+        self._size = frame.shape[1::-1]
+        self._images[onset] = self._aligner.apply(frame)
+
+    def _same_size(self, frame: npt.NDArray[np.uint8], number: int) -> npt.NDArray[np.uint8]:
+        if frame.shape[1::-1] != self._size:
+            (width, height), (w, h) = frame.shape[1::-1], self._size
+            what = f"is {width}x{height}, and the clip's onset frame is {w}x{h}"
+            raise BadInput(Problem(str(self._work.paths[number]), what, "compare its frames with the original"))
+        return frame
+
+    def _decode(self, number: int) -> npt.NDArray[np.uint8]:
+        path = self._work.paths[number]
+        try:
+            data = frame_bytes(path)
+        except OSError as error:
+            raise BadInput(Problem(str(path), f"cannot be read: {error.strerror}", "give access to it")) from error
+        return decode(data, str(path))
 
 
 @dataclass(frozen=True)
 class Made:
-    """What came of one clip: how many arrays are done with, what was wrong, and why nothing can be written any more."""
+    """What came of one clip.
+
+    Attributes
+    ----------
+    arrays
+        How many are done with.
+    problems
+        What was wrong.
+    stop
+        Why nothing can be written any more.
+    told
+        What a person should know of it, in words.
+    """
 
     arrays: int
     problems: Sequence[Problem] = ()
     stop: Problem | None = None
+    told: str = ""
 
 
 class Extractor:
@@ -126,7 +185,9 @@ class Extractor:
                     for feature, path in paths.items()
                 }
                 for clip_work in work.clips:
-                    yield Made(len(writers), _add_clip(clip_work, writers))
+                    reader = _Reader(clip_work, work.align)
+                    problems = _add_clip(clip_work, reader, writers)
+                    yield Made(len(writers), problems, told=_told(clip_work.clip, reader))
             for feature, path in paths.items():
                 if not writers[feature].discarded:
                     store.publish(path)
@@ -136,9 +197,14 @@ class Extractor:
             yield Made(0, (), Problem(f"store {work.address}", f"cannot be written: {what}", remedy))
 
 
-def _add_clip(work: ClipWork, writers: Mapping[str, ArrayWriter]) -> list[Problem]:
+def _told(clip: Clip, reader: _Reader) -> str:
+    many = reader.rivals + 1
+    return f"clip {clip.id}: {many} faces in its onset frame; the largest is taken" if many > 1 else ""
+
+
+def _add_clip(work: ClipWork, reader: _Reader, writers: Mapping[str, ArrayWriter]) -> list[Problem]:
     """Compute a clip's arrays and add them to the shards; a shard that lacks one is given up."""
-    reader, problems = _Reader(work), []
+    problems: list[Problem] = []
     for feature, writer in writers.items():
         spec = FEATURES[feature]
         try:
@@ -190,6 +256,7 @@ def extract(missing: Sequence[SubjectWork], workers: int, title: str, console: C
         handle.__ray_ready__.remote().future().add_done_callback(lambda _: came.set())
         start(handle)
     problems: dict[str, Problem] = {}
+    told_of: set[str] = set()
     unit = "clips" if len({feature for job in jobs for feature in job.shards}) == 1 else "clips × features"
     with console.progress(title, sum(job.arrays for job in jobs), unit) as progress, waited_for(came, console):
         while running:
@@ -206,7 +273,10 @@ def extract(missing: Sequence[SubjectWork], workers: int, title: str, console: C
                 ray.wait(list(running), num_returns=len(running), timeout=10)
                 raise BadInput(made.stop)
             problems |= {str(problem): problem for problem in made.problems}
+            told_of.add(made.told)
             progress.advance(made.arrays)
+    for line in sorted(told_of - {""}):
+        console.warn(line)
     raise_all(problems[text] for text in sorted(problems))
 
 

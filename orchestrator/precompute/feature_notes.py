@@ -49,7 +49,7 @@ def warning_on_dataset(store: Store, dataset: Dataset, name: str) -> str | None:
             f"{name} comes from a ResNet-18 with RANDOM weights: name the authors' file ({AMAN_FILE}, in their "
             f"repository) in {AMAN_VARIABLE}"
         )
-    if not spec.uses_landmarks or all(clip.landmarks is not None for clip in dataset.clips):
+    if dataset.align or not spec.uses_landmarks or all(clip.landmarks is not None for clip in dataset.clips):
         return None
     fixed = f"{name} is cut at fixed landmarks, the same for every clip"
     if dataset.frame_root is None and "apex_28" not in have:

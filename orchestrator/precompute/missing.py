@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mer_data.features import FEATURES
+from mer_data.features.align import AlignSpec
 from mer_data.features.spec import FeatureSpec
 from mer_data.frames import frame_bytes, inside, list_frames, pick
 from mer_data.hashing import digest, digest_bytes
@@ -57,10 +58,11 @@ class _Wanted:
     dataset: str
     features: Sequence[str]
     subjects: Sequence[SubjectWork]
+    align: AlignSpec
 
     def missing(self, store: Store) -> list[SubjectWork]:
-        """What is to be computed."""
-        present = {name: store.shards(self.dataset, name) for name in self.features}
+        """What is to be computed, and is not there in another variant of the dataset either."""
+        present = {name: self._present(store, name) for name in self.features}
         lacking = (
             replace(
                 work, shards={name: shard for name, shard in work.shards.items() if shard.file not in present[name]}
@@ -69,12 +71,17 @@ class _Wanted:
         )
         return [work for work in lacking if work.shards]
 
+    def _present(self, store: Store, name: str) -> set[str]:
+        here = store.shards(self.dataset, name)
+        lacking = {work.shards[name].file for work in self.subjects} - here
+        return here | (store.borrow(self.dataset, name, lacking) if lacking else set())
+
     def write_manifests(self, store: Store) -> None:
         """Let the features consist of these shards."""
         for name in self.features:
             shards = [work.shards[name] for work in self.subjects]
             if _current(store, self.dataset, name) != {(shard.subject, shard.key) for shard in shards}:
-                store.write_manifest(self.dataset, FEATURES[name], shards, "computed")
+                store.write_manifest(self.dataset, FEATURES[name].of(self.align), shards, "computed")
 
 
 def _wanted(store: Store, known: Dataset, features: Sequence[str]) -> _Wanted:
@@ -88,8 +95,9 @@ def _wanted(store: Store, known: Dataset, features: Sequence[str]) -> _Wanted:
         for name in wanted:
             derive(store, known, FEATURES[name])
         wanted = []
-    subjects = ShardFinder(store, known).find([FEATURES[name] for name in wanted]) if wanted else []
-    return _Wanted(known.name, wanted, subjects)
+    specs = [FEATURES[name].of(known.align) for name in wanted]
+    subjects = ShardFinder(store, known).find(specs) if wanted else []
+    return _Wanted(known.name, wanted, subjects, known.align)
 
 
 def derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
@@ -198,10 +206,13 @@ class ShardFinder:
                 for spec in specs:
                     numbers = needs[-1].numbers[spec.name]
                     of_frames = [sums[number] for number in numbers]
-                    rows[spec.name].append([clip.id, numbers, of_frames, *_what_else(spec, clip)])
+                    # The face is looked for in the onset frame, whichever frames a feature takes.
+                    face = [sums[clip.onset or 0], clip.landmarks] if spec.align else []
+                    rows[spec.name].append([clip.id, numbers, of_frames, *_what_else(spec, clip), *face])
             keys = {spec.name: digest([spec.key(), rows[spec.name]]) for spec in specs}
             shards = {name: Shard(subject, key, len(clips)) for name, key in keys.items()}
-            found.append(SubjectWork(self.store.address, self.dataset.name, tuple(needs), shards))
+            align = self.dataset.align
+            found.append(SubjectWork(self.store.address, self.dataset.name, tuple(needs), shards, align))
         digests.save()
         raise_all(problems.values())
         for spec in specs:
@@ -232,12 +243,13 @@ class ShardFinder:
             raise BadInput([of_clip(clip, problem) for problem in error.problems]) from error
         for spec in specs:
             wanted = spec.frame_numbers(clip, have)
-            if wanted is None:
-                what = f"the clip has no {spec.frames} frames"
+            of_face = (clip.onset,) if spec.align else ()
+            if wanted is None or None in of_face:
+                what = f"the clip has no {spec.frames if wanted is None else 'onset'} frames"
                 problems.append(Problem(spec.name, what, "import the dataset again"))
                 continue
             numbers[spec.name] = wanted
-            for number in wanted:
+            for number in {*wanted, *(onset for onset in of_face if onset is not None)}:
                 try:
                     paths[number] = pick(have, number, str(folder))
                 except BadInput as error:

@@ -59,7 +59,14 @@ def _board_lines(scored: Sequence[CellPredictions], document: Mapping[str, Any])
         for row, told in below:
             if all(row[name] == line[name] for name in of_cell):
                 oracles = line["oracle"] if row["scope"] in HEADLINES else dict.fromkeys(ORACLES)
-                yield {**told, **{f"{name.replace('-', '_')}_uf1": one and one["uf1"] for name, one in oracles.items()}}
+                seeming = {f"{name.replace('-', '_')}_uf1": one and one["uf1"] for name, one in oracles.items()}
+                yield {**told, **seeming, "frames": _frames(scored, line["dataset"])}
+
+
+def _frames(scored: Sequence[CellPredictions], dataset: str) -> str:
+    """How the faces of a dataset were aligned, and what was changed of its annotation; as plans of today tell."""
+    cohort = next(cell.cohort for cell in scored if cell.cell.dataset == dataset)
+    return cohort.prepared_in_words
 
 
 def _board_text(scored: Sequence[CellPredictions], document: Mapping[str, Any]) -> str:
@@ -72,7 +79,7 @@ def _board_text(scored: Sequence[CellPredictions], document: Mapping[str, Any]) 
         first, lack = there[0], "" if all(line["complete"] for line in there) else " **NOT COMPLETE.**"
         parts.append(
             f"## {dataset}\n\n{first['clips']} clips, {first['subjects']} subjects, protocol {first['protocol']}, rule "
-            f"{document['rule']}, seeds: {first['seeds']}.{lack}\n\n"
+            f"{document['rule']}, seeds: {first['seeds']}.{lack}{_sentence(_frames(scored, dataset))}\n\n"
             f"| model | configuration | UF1 | 95 % | UAR | accuracy | {' | '.join(oracles)} |\n"
             f"|---|---|{'---:|' * (4 + len(ORACLES))}"
         )
@@ -96,6 +103,10 @@ def _board_text(scored: Sequence[CellPredictions], document: Mapping[str, Any]) 
         "ORACLE: not a result; the UF1 that choosing epochs on the test subjects would have shown."
     )
     return "\n\n".join(parts) + "\n"
+
+
+def _sentence(words: str) -> str:
+    return f" Frames: {words}." if words else ""
 
 
 def prediction_lines(plan: Plan, scored: Sequence[CellPredictions]) -> Iterator[Line]:

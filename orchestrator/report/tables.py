@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mer_data.variants import original
 from orchestrator.console import Cell, Console
 from orchestrator.report.score_rows import FEW_SEEDS, HEADLINES
 
@@ -21,14 +22,22 @@ Row = Mapping[str, Any]
 
 
 def print_leaderboard(lines: Sequence[Row], console: Console) -> None:
-    """The headline tables of an experiment, one per dataset, from :func:`orchestrator.report.leaderboard.board`."""
+    """The headline tables of an experiment, from :func:`orchestrator.report.leaderboard.board`.
+
+    One per dataset; a dataset and its variants have one in common, with a row for each.
+    """
     if not lines:
         console.warn("no fold is done yet, so there is no leaderboard")
         return
+    names = [original(dataset) for dataset in _by_dataset(lines)]
     for dataset, rows in _by_dataset(lines).items():
-        _print_board(dataset, rows, console)
+        if names.count(original(dataset)) == 1:
+            _print_board(dataset, rows, console)
+        elif dataset == original(dataset):
+            _print_variants(dataset, [row for row in lines if original(row["dataset"]) == dataset], console)
         _print_searches([row for row in rows if row["search"]], console)
-        _print_absent_classes(rows, console)
+        if dataset == original(dataset):  # its variants have the same clips
+            _print_absent_classes(rows, console)
     _print_captions(lines, console)
     console.note(
         "oracle: NOT a result: the UF1 that choosing the best epoch on the test clips would have shown, "
@@ -83,6 +92,25 @@ def _print_board(dataset: str, rows: Sequence[Row], console: Console) -> None:
         searched = any(row["searched"] for row in rows if row["configuration"] == configuration)
         told = configuration if searched else f"recipe changed: {configuration}"
         console.note(f"[{number}] {told}")
+
+
+def _print_variants(dataset: str, rows: Sequence[Row], console: Console) -> None:
+    """A dataset and its variants: each model's rows together, the dataset as it is first."""
+    header = ("variant", "model", "UF1", ("95 % of", "UF1"), ("change", "of UF1"), "UAR", "accuracy")
+    own = {row["model"]: row["uf1"] for row in rows if row["dataset"] == dataset}
+    cells = []
+    for row in sorted(rows, key=lambda row: (-own.get(row["model"], 0.0), row["model"], row["dataset"])):
+        lack = "" if row["complete"] else f" {row['jobs_done']}/{row['jobs_planned']}"
+        is_own = row["dataset"] == dataset or row["model"] not in own
+        change = "-" if is_own else f"{row['uf1'] - own[row['model']]:+.4f}"
+        uf1, between, uar, accuracy = _scores(row)
+        cells.append((row["dataset"], f"{row['model']}{lack}", uf1, between, change, uar, accuracy))
+    first = rows[0]
+    how = _HELD_OUT[first["protocol"]].format(first["folds"], _CHOSEN[first["rule"]])
+    whole = "" if all(row["complete"] for row in rows) else "NOT COMPLETE, "
+    seeds = f", mean of {first['seeds']} seeds" if first["seeds"] > 1 else ""
+    console.table(f"{dataset} and its variants: {whole}{how}{seeds}", header, cells)
+    console.note("each variant changes one thing; who is held out and what is drawn at random is the same in all")
 
 
 def _print_searches(rows: Sequence[Row], console: Console) -> None:

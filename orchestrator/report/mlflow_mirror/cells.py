@@ -150,6 +150,7 @@ class _CellRun:
             "subjects": len(set(self._cell.cohort.subjects)),
             **{f"recipe.{name}": _CHOSEN if name in chosen else value for name, value in recipe.items()},
             "missing_clips": len(self._cell.cohort.missing),
+            "frames": self._cell.cohort.prepared_in_words,
             **{f"feature.{name}": digest(keys) for name, keys in planned.feature_keys.items()},
         }
         return {name: str(value)[:_PARAM_LIMIT] for name, value in values.items()}

@@ -12,6 +12,7 @@ from mer_data.files import read_json
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
 from mer_data.storage.store import Store
+from mer_data.variants import original
 from orchestrator.experiment.cohort import Cohort
 from orchestrator.report.paper.boards import Board
 from orchestrator.report.paper.documents import Cell, Column, Row, Table, plain
@@ -38,7 +39,7 @@ def material(board: Board) -> Material:
     of_plan = (_class_table(board, cohort), _per_subject(cohort))
     try:
         clips = [clip for member in cohort.members for clip in store.dataset(member).clips]
-        notes = [note for member in cohort.members for note in _notes(store.root / member / "dataset.json")]
+        notes = [note for member in cohort.members for note in _notes(store.root / original(member) / "dataset.json")]
     except (BadInput, OSError):
         told = "The store cannot be reached from here: apex sources, corrections and what was left out are not known."
         return Material(*of_plan, None, None, None, told)
