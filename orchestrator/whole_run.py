@@ -15,11 +15,12 @@ from mer_data.files import written_aside
 from mer_data.storage.store import Store
 from mer_models.spec import models
 from orchestrator.console import Console, duration
-from orchestrator.experiment.config import Experiment, Search, preset
+from orchestrator.experiment.config import Experiment, preset
 from orchestrator.experiment.plan import Plan, PlannedDataset, of_older_search
 from orchestrator.experiment.planner import make_plan
 from orchestrator.experiment.resolve import Resolved, ResolvedDataset, by_member, choose_datasets, resolve
 from orchestrator.experiment.search_splits import pool
+from orchestrator.experiment.sections import Search
 from orchestrator.experiment.variants import prepare_datasets
 from orchestrator.machines.ray_cluster import Cluster
 from orchestrator.machines.resources import Resources

@@ -13,7 +13,7 @@ from mer_data.problems import BadInput, Problem, raise_all
 from mer_data.schema import Clip
 from mer_data.storage.store import Store
 from mer_data.variants import original
-from orchestrator.experiment.config import DatasetChoice
+from orchestrator.experiment.sections import DatasetChoice
 from orchestrator.experiment.variants import PreparedDataset
 
 

@@ -20,8 +20,8 @@ from mer_data.variants import original
 from mer_models.plugins import ModelFile
 from mer_models.spec import InputSpec, Recipe, Space
 from orchestrator.experiment.cohort import Cohort
-from orchestrator.experiment.config import Search
 from orchestrator.experiment.search_splits import Division, Groups, search_splits
+from orchestrator.experiment.sections import Search
 
 _ID_LETTERS = 20
 # Raised when the meaning of a job changes in a way that no other part of its id shows.

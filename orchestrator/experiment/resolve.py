@@ -19,7 +19,8 @@ from mer_models.plugins import ModelFile
 from mer_models.spec import InputSpec, ModelSpec, Recipe, Space, models
 from orchestrator.console import Console
 from orchestrator.experiment.cohort import Cohort, make_cohort
-from orchestrator.experiment.config import DatasetChoice, Experiment
+from orchestrator.experiment.config import Experiment
+from orchestrator.experiment.sections import DatasetChoice
 from orchestrator.experiment.user_models import load as load_user_models
 from orchestrator.experiment.variants import in_words as preparation_in_words
 from orchestrator.experiment.variants import prepare_datasets, spelled_out

@@ -10,7 +10,8 @@ from mer_data.features.align import ALIGNMENTS
 from mer_data.storage.store import VARIANT, Dataset, Store
 from mer_data.variants import ApexChoice, Variant, default_alignment, prepare
 from orchestrator.console import Console
-from orchestrator.experiment.config import DatasetChoice, Experiment
+from orchestrator.experiment.config import Experiment
+from orchestrator.experiment.sections import DatasetChoice
 
 
 @dataclass(frozen=True)

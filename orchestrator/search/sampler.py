@@ -17,8 +17,8 @@ from optuna.trial import TrialState
 
 from mer_data.hashing import digest
 from mer_models.spec import Range
-from orchestrator.experiment.config import STARTUP
 from orchestrator.experiment.plan import Study
+from orchestrator.experiment.sections import STARTUP
 
 METRIC = "UF1 on validation subjects"
 optuna.logging.set_verbosity(logging.WARNING)

@@ -14,8 +14,8 @@ from typing import Any
 from mer_data.files import write_json
 from mer_models.spec import Range, Recipe, models
 from orchestrator.console import Console
-from orchestrator.experiment.config import Gpu
 from orchestrator.experiment.plan import Job, Plan
+from orchestrator.experiment.sections import Gpu
 from orchestrator.sweep.gpu_probe import Measured, Probe, measure, on_gpus
 from orchestrator.sweep.gpu_way import decide, try_ways
 from orchestrator.sweep.places import Place, declared

@@ -10,7 +10,7 @@ from typing import Any
 from mer_models.pack import LARGEST, why_not
 from mer_models.spec import models
 from orchestrator.experiment import user_models
-from orchestrator.experiment.config import Gpu
+from orchestrator.experiment.sections import Gpu
 from orchestrator.sweep.gpu_probe import HEADROOM, Measured, Probe
 from orchestrator.sweep.places import Place
 from orchestrator.sweep.rehearsal import random_fold

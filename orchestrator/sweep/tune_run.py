@@ -21,8 +21,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mer_data.problems import BadInput, Problem
 from orchestrator.console import Console
-from orchestrator.experiment.config import Gpu
 from orchestrator.experiment.plan import Job, Plan
+from orchestrator.experiment.sections import Gpu
 from orchestrator.machines.answers import AskedMachines
 from orchestrator.machines.code_version import what_runs
 from orchestrator.machines.ray_cluster import dashboard, on_standing_cluster

@@ -13,7 +13,8 @@ from mer_data.imported import ApexRule
 from mer_data.schema import Clip
 from mer_data.storage.store import Store
 from orchestrator.experiment.cohort import make_cohort
-from orchestrator.experiment.config import DatasetChoice, Experiment
+from orchestrator.experiment.config import Experiment
+from orchestrator.experiment.sections import DatasetChoice
 
 HEADER = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class", "emotion")
 

@@ -16,7 +16,7 @@ from mer_data.formats import FORMATS, import_dataset, read_format
 from mer_data.storage.store import Store
 from orchestrator.cli import commands as cli
 from orchestrator.experiment.cohort import make_cohort
-from orchestrator.experiment.config import DatasetChoice
+from orchestrator.experiment.sections import DatasetChoice
 
 HEADER = ("Subject", "Filename", "", "OnsetFrame", "ApexFrame", "OffsetFrame", "", "Action Units", "Estimated Emotion")
 OF_2014 = {"disgust": 63, "fear": 2, "happiness": 32, "others": 99, "repression": 27, "sadness": 7, "surprise": 25}

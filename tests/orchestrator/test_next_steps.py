@@ -18,7 +18,7 @@ from mer_data.problems import did_you_mean
 from mer_data.storage.store import Store
 from orchestrator.cli import commands as cli
 from orchestrator.experiment.cohort import make_cohort
-from orchestrator.experiment.config import DatasetChoice
+from orchestrator.experiment.sections import DatasetChoice
 
 FILE = """name: t
 store: {store}

@@ -15,10 +15,11 @@ from mer_data.storage.store import Store
 from mer_models.gpu_ways import Speed, measure_ways
 from mer_models.spec import TrainingFailed, models
 from orchestrator.console import Console
-from orchestrator.experiment.config import Experiment, Gpu
+from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.planner import make_plan
 from orchestrator.experiment.resolve import resolve
+from orchestrator.experiment.sections import Gpu
 from orchestrator.sweep.gpu_places import Ask, Places, find_places
 from orchestrator.sweep.gpu_probe import Measured, Probe
 from orchestrator.sweep.gpu_way import decide
