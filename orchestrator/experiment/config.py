@@ -131,6 +131,15 @@ class Experiment(Strict):
         return self.models == ["all"]
 
 
+# Whose keys stand below a key of the experiment.
+_OWNERS: dict[str, type[Strict]] = {
+    "datasets": DatasetChoice,
+    "search": Search,
+    "gpu": Gpu,
+    "annotation": Annotation,
+}
+
+
 def presets() -> list[str]:
     """Names of the experiment files that ship with the package."""
     folder = resources.files("orchestrator.experiment") / "presets"
@@ -238,19 +247,12 @@ def _explain(error: Any, places: _Places) -> Problem:
     last, key = str(path[-1]), ".".join(map(str, path))
     # A key that is missing, or an element of a list given in short form, has no place of its own.
     at = next(places[path[:length]] for length in range(len(path), -1, -1) if path[:length] in places)
+    owner = _OWNERS.get(str(path[0]), Experiment) if len(path) > 1 else Experiment
     if error["type"] == "extra_forbidden":
-        owners: dict[str, type[Strict]] = {
-            "datasets": DatasetChoice,
-            "search": Search,
-            "gpu": Gpu,
-            "annotation": Annotation,
-        }
-        owner = owners.get(str(path[0]), Experiment) if len(path) > 1 else Experiment
         return Problem(at, f"unknown key {last!r}", _elsewhere(last) or did_you_mean(last, owner.model_fields))
     if error["type"] == "missing":
         return Problem(at, f"the key {last!r} is missing")
     if error["type"] == "literal_error" and isinstance(error["input"], str):
-        fields = (Search if path[0] == "search" else Experiment).model_fields
-        known = [str(word) for word in get_args(fields[last].annotation)]
+        known = [str(word) for word in get_args(owner.model_fields[last].annotation)]
         return Problem(at, f"{last}: {error['input']!r} is not known", did_you_mean(error["input"], known))
     return Problem(at, f"{key}: {in_words(error)}")

@@ -15,6 +15,7 @@ from mer_models.spec import Space
 
 # The first proposals of any sampler are random: they follow from its seed alone.
 STARTUP = 10
+_MOST = 32  # recorded folds in one process; see mer_models.pack
 
 
 class Strict(BaseModel):
@@ -177,6 +178,12 @@ class Search(Strict):
         return self.sampler == "random" or self.configurations <= STARTUP
 
 
+def _pack(value: Any) -> Any:
+    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST):
+        raise ValueError(f"must be a number from 1 to {_MOST}, or auto")
+    return value
+
+
 class Gpu(Strict):
     """How folds are trained on GPUs. The result is the same, but for rounding where the note of the run says so.
 
@@ -190,7 +197,7 @@ class Gpu(Strict):
     """
 
     way: Literal["auto", "plain", "graph"] = "auto"
-    pack: Annotated[int, Field(ge=1, le=32)] | Literal["auto"] = "auto"
+    pack: Annotated[int | str, BeforeValidator(_pack)] = "auto"
 
     @model_validator(mode="after")
     def _recorded(self) -> Gpu:

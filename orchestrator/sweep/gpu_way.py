@@ -65,14 +65,14 @@ def decide(found: Measured, epochs: int, wanted: Gpu) -> Verdict:
     if wanted.way == "plain":
         return Verdict(plain, "gpu: {way: plain}")
     if wanted.way == "graph":
-        pack = most if wanted.pack == "auto" else wanted.pack
+        pack = most if isinstance(wanted.pack, str) else wanted.pack
         return Verdict(replace(plain, way="graph", pack=pack), "gpu: {way: graph}")
     if epochs <= 2:
         return Verdict(plain, "it has too few epochs to be recorded")
     if (refused := _refused(speeds, "plain", "graph", epochs)) is not None:
         return Verdict(plain, f"recorded, {refused}")
     told = _told(speeds, "graph", epochs)
-    if wanted.pack != "auto":
+    if not isinstance(wanted.pack, str):
         return Verdict(replace(plain, way="graph", pack=wanted.pack), told)
     if most == 1:
         return Verdict(replace(plain, way="graph"), f"{told}; a GPU holds one")
