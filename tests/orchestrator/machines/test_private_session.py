@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -89,10 +90,10 @@ def test_what_ray_still_writes_into_is_removed_when_it_has_ended(
     session, remove, left = open_session(), shutil.rmtree, [tries]
     session.rays.mkdir()
 
-    def busy(path: Path, ignore_errors: bool) -> None:
+    def busy(path: Path, **how: Any) -> None:
         left[0] -= 1
         if left[0] < 0:
-            remove(path, ignore_errors=ignore_errors)
+            remove(path, **how)
 
     monkeypatch.setattr("shutil.rmtree", busy)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
