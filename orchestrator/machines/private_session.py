@@ -56,7 +56,8 @@ class PrivateSession:
     def close(self) -> None:
         """Remove the folder, unless its log was named to somebody."""
         if not (self.folder / _KEEP).exists():
-            shutil.rmtree(self.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                _remove(self.folder)
         os.close(self._lock)
 
     def keep_log(self) -> Path:
@@ -147,7 +148,24 @@ def _remove_ended(place: Path) -> None:
     for folder in place.glob(f"{_PREFIX}????????"):
         with contextlib.suppress(OSError):
             if folder.stat().st_uid == os.getuid() and not folder.is_symlink() and _has_ended(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a session; what tells that it has ended goes last, so that what could not be removed is found again.
+
+    Ray's processes may still write into it for a moment.
+    """
+    for _ in range(20):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _MINE:
+                path.unlink(missing_ok=True)
+        if [path.name for path in folder.iterdir()] == [_MINE]:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        time.sleep(0.1)
 
 
 def _has_ended(folder: Path) -> bool:

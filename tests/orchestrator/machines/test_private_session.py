@@ -1,6 +1,7 @@
 """What Ray cannot live with is mended or told before it starts. No Ray is started."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -79,6 +81,27 @@ def test_what_ended_runs_left_is_removed_and_nothing_else(place: Path) -> None:
     open_session().close()
     assert set(place.iterdir()) == {running.folder, being_made, others}
     running.close()
+
+
+@pytest.mark.parametrize("tries", [1, 1000])
+def test_what_ray_still_writes_into_is_removed_when_it_has_ended(
+    tries: int, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, remove, left = open_session(), shutil.rmtree, [tries]
+    session.rays.mkdir()
+
+    def busy(path: Path, **how: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            remove(path, **how)
+
+    monkeypatch.setattr("shutil.rmtree", busy)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    session.close()
+    assert session.folder.exists() == (tries > 1)
+    left[0] = 0
+    open_session().close()  # the next run
+    assert not session.folder.exists()
 
 
 def test_a_log_that_was_named_is_kept_for_a_day(place: Path) -> None:
