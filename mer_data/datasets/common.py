@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -193,6 +194,9 @@ def the_one(found: Sequence[Sheet], folder: Path) -> Sheet | None:
 
 def find_clip(folder: Path, name: str) -> Path | None:
     """Find a clip's folder by name, or by its only namesake in another case."""
+    # A subject may have hundreds of folders, and each is looked for in turn: only names are read, of nearly all.
+    if name in os.listdir(folder) and (folder / name).is_dir():  # noqa: PTH208 - of texts, which are quick
+        return folder / name
     folders = [path for path in entries(folder) if path.is_dir()]
     exact = [path for path in folders if path.name == name]
     same = exact or [path for path in folders if path.name.casefold() == name.casefold()]
