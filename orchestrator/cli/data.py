@@ -111,8 +111,8 @@ def make(format_: str, dest: Path, subjects: int | None, clips: int | None, seed
     """Write a synthetic dataset.
 
     It has the layout of FORMAT, as for `mer data import`; its faces are drawn, and its motion is known. FORMAT megc2019
-    makes CASME II, SMIC and SAMM with the 442 clips of that composite. With --raw (samm, casme2, smic, casme3a,
-    casme3c) each face is somewhere in a larger picture, and turned.
+    makes CASME II, SMIC and SAMM with the 442 clips of that composite. With --raw (CASME II, CAS(ME)³, SAMM, SMIC and
+    what follows from them) each face is somewhere in a larger picture, and turned.
     """
     from mer_data.synthetic import PROJECT_TWINS, TWINS, draw, refuse_undrawable
 

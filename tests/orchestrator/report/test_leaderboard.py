@@ -204,3 +204,21 @@ def test_leaving_datasets_out_is_scored_per_dataset(blob_store: Store, ledger: L
     write_blobs(blob_store, "one", [clip for clip in blob_clips() if clip.dataset == "samm"])
     with pytest.raises(BadInput, match="none can be held out"):
         plan_for(blob_store, protocol="lodo", datasets=["one"])
+
+
+def test_a_dataset_and_its_variants_are_one_table(
+    blob_store: Store, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_for(blob_store)
+    commit(plan, ledger, right)
+    scored = score_cells(plan, ledger, partial=False)
+    line = board(scored, document(plan, ledger))[0]
+    name = line["dataset"]
+    lines = [line, {**line, "dataset": f"{name}@jitter-2", "uf1": 0.75}, {**line, "dataset": "another"}]
+    print_leaderboard(lines, Console())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.count(f"{name} and its variants") == 1
+    assert f"{name} {line['model']} 1.0000" in printed
+    assert f"{name}@jitter-2 {line['model']} 0.7500" in printed
+    assert printed.count("-0.2500") == 1, "the change against the dataset as it is"
+    assert "another: " in printed, "a dataset without variants has its own table"
