@@ -172,24 +172,26 @@ def _in_words(uri: str, error: Exception) -> tuple[str, str]:
     if file is not None and file.exists():
         if not os.access(file, os.R_OK | os.W_OK) or not os.access(file.parent, os.W_OK):
             return "may not be written by you", f"get write access to {file} and its folder, or set MLFLOW_TRACKING_URI"
-        if not _is_sound(file):
-            return "is damaged", f"mv {shlex.quote(str(file))} {shlex.quote(f'{file}.damaged')}"
+        if harm := _harm(file):
+            return harm, f"mv {shlex.quote(str(file))} {shlex.quote(f'{file}.damaged')}"
     said = str(error).strip().partition("\n")[0]
     if "schema" in said and "out-of-date" in said:
         return "was made by another version of MLflow", f"mlflow db upgrade {shlex.quote(shown(uri))}"
     return f"cannot be written: {type(error).__name__}: {shown(said)[:300]}", "check MLFLOW_TRACKING_URI"
 
 
-def _is_sound(file: Path) -> bool:
-    """Whether SQLite can read the file's schema."""
+def _harm(file: Path) -> str:
+    """What is wrong with a SQLite file, as its schema tells; nothing if it is sound, or in use."""
     try:
         with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as opened:
-            opened.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            names = [name for (name,) in opened.execute("SELECT name FROM sqlite_master")]
     except sqlite3.OperationalError:
-        return True  # it is in use
+        return ""
     except sqlite3.DatabaseError:
-        return False
-    return True
+        return "is damaged"
+    # A migration copies a table under such a name. Whoever makes one holds the lock, so its maker has ended.
+    half = any(name.startswith("_alembic_tmp_") for name in names)
+    return "was left half made by a process that ended" if half else ""
 
 
 def _not_writable(uri: str) -> MirrorLost | None:

@@ -45,7 +45,9 @@ def _machines(source: Source) -> list[Item]:
     trained: Counter[Machine] = Counter()
     for cell in source.results.cells:
         trained.update(cell.machines)
-    return [
+    hours = sum(cell.training_seconds for cell in source.results.cells) / 3600
+    spent = (source.name, "hours of training", f"{hours:.1f}, all trainings one after the other")
+    return [spent] + [
         (
             source.name,
             f"{trained[machine]} trainings on",

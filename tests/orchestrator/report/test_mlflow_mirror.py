@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -257,12 +257,28 @@ def test_a_store_that_another_run_writes_can_be_written(tmp_path: Path, monkeypa
         assert Look(out).result() is None
 
 
-def test_a_damaged_database_is_put_aside_by_the_remedy(plan: Plan, tmp_path: Path) -> None:
+def half_made(file: Path) -> None:
+    """As an earlier version left it whose process ended during a migration."""
+    with closing(sqlite3.connect(file)) as made, made:
+        made.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        made.execute("CREATE TABLE _alembic_tmp_experiment_tags (key VARCHAR(250))")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda file: file.write_bytes(b"this is no database, " * 100), "is damaged"),
+        (half_made, "was left half made by a process that ended"),
+    ],
+)
+def test_a_damaged_database_is_put_aside_by_the_remedy(
+    plan: Plan, tmp_path: Path, spoil: Callable[[Path], object], told: str
+) -> None:
     out = tmp_path / "my runs/out"
     plan.save(out / "plan.json")
     simulate(plan, out)
-    (out.parent / "mlflow.db").write_bytes(b"this is no database, " * 100)
-    with pytest.raises(MirrorLost, match="is damaged") as caught:
+    spoil(out.parent / "mlflow.db")
+    with pytest.raises(MirrorLost, match=told) as caught:
         sync(plan, out)
     typed = f"{caught.value.problems[0].remedy} && mer track sync {shlex.quote(str(out))}"
     here = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
