@@ -205,8 +205,8 @@ def started_cluster() -> str | None:
     """The address of the cluster that ``ray start`` (or ``ray up``, or Slurm) made this machine part of.
 
     ``address="auto"`` would also join the private cluster of another run on this machine, and die with it. The file
-    that ``ray start`` leaves behind outlives a crash, so it counts only if somebody answers there; and another user's is
-    not the cluster of this one.
+    that ``ray start`` leaves behind outlives a crash, so it counts only if somebody answers there. That of another user
+    is not ours to join.
     """
     told = os.environ.get("RAY_ADDRESS")
     if told and told != "auto":
