@@ -22,7 +22,7 @@ from pathlib import Path
 
 from mer_data.problems import BadInput, Problem
 
-_PREFIX = "mer-"
+_PREFIX = "mer."  # the Slurm script removes what is called mer-*
 _LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107  # bytes; a limit of the system
 _BELOW = len(f"/{_PREFIX}12345678/r/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 _ROOM = 100 * 2**20  # bytes, for Ray's logs and what does not fit into shared memory

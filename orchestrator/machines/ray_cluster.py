@@ -214,14 +214,18 @@ def started_cluster() -> str | None:
     """The address of the cluster that ``ray start`` (or ``ray up``, or Slurm) made this machine part of.
 
     ``address="auto"`` would also join the private cluster of another run on this machine, and die with it. The file
-    that ``ray start`` leaves behind outlives a crash, so it counts only if somebody answers there.
+    that ``ray start`` leaves behind outlives a crash, so it counts only if somebody answers there. That of another user
+    is not ours to join.
     """
     told = os.environ.get("RAY_ADDRESS")
     if told and told != "auto":
         return told
     temporary = Path(os.environ.get("RAY_TMPDIR") or "/tmp")  # noqa: S108 - where Ray keeps its files
+    file = temporary / "ray" / "ray_current_cluster"
     try:
-        address = (temporary / "ray" / "ray_current_cluster").read_text(encoding="utf-8").strip()
+        if file.stat().st_uid != os.getuid():
+            return None
+        address = file.read_text(encoding="utf-8").strip()
         host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), timeout=1).close()
     except (OSError, ValueError):

@@ -200,15 +200,18 @@ for fit in (quits, dies, dies_later):
 
 def test_models_that_end_their_process_cost_no_other_model_a_fold(folder: Path) -> None:
     (folder / "ending.py").write_text(ENDING)
+    write_blobs(Store(folder / "store"), "few", blob_clips(3, 4))
     models = "models=[dies_later, quits, majority, dies]"
-    settings = [part for change in (models, "search=null", "recipes={}") for part in ("--set", change)]
+    settings = [
+        part for change in (models, "datasets=[few]", "search=null", "recipes={}") for part in ("--set", change)
+    ]
     arguments = ("run", "faults.yaml", "--models", "ending.py", "--out", "runs/ending", "--json", *settings)
     status, output, errors = drivers.end(drivers.start(folder, *arguments))
     assert status == 1, errors
     assert "Traceback" not in errors
     jobs = json.loads(output)["status"]
     reasons = {failure["model"]: failure["reason"] for failure in jobs["failures"]}
-    assert jobs["jobs"]["failed"] == 16
+    assert jobs["jobs"]["failed"] == 6
     assert jobs["jobs"]["missing"] == 0
     assert reasons["quits"] == "its code called sys.exit(3)"
     assert "was lost 3 times" in reasons["dies"]

@@ -72,10 +72,10 @@ def test_where_no_place_is_fit_it_is_told(why: str, monkeypatch: pytest.MonkeyPa
 
 def test_what_ended_runs_left_is_removed_and_nothing_else(place: Path) -> None:
     running = open_session()
-    killed = place / "mer-abcdefgh"
+    killed = place / "mer.abcdefgh"
     killed.mkdir()
     (killed / "driver").touch()
-    being_made, others = place / "mer-12345678", place / "mermaids"
+    being_made, others = place / "mer.12345678", place / "mermaids"
     being_made.mkdir()
     others.mkdir()
     open_session().close()

@@ -168,3 +168,14 @@ def test_over_ssh_the_dashboard_is_shown_where_one_came_from(monkeypatch: pytest
     assert told.startswith(f"ssh -N -L {port}:{url} ")
     assert told.split()[4].endswith("@10.0.0.2")
     assert told.endswith(f"http://127.0.0.1:{port}")
+
+
+def test_another_users_cluster_on_this_machine_is_not_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    with page() as url:
+        (tmp_path / "ray/ray_current_cluster").write_text(url)
+        assert ray_cluster.started_cluster() == url
+        monkeypatch.setattr("os.getuid", lambda: 65534)
+        assert ray_cluster.started_cluster() is None
