@@ -111,7 +111,9 @@ def in_words(prepared: PreparedDataset, store: Store) -> list[str]:
     lines = []
     for member, variant in prepared.variants.items():
         known = store.dataset(member)
-        if variant.align and known.raw:
+        if VARIANT in prepared.name and f"{VARIANT}align-" not in prepared.name:
+            pass  # its alignment is the dataset's own, of which it was told
+        elif variant.align and known.raw:
             marked = sum(clip.landmarks is not None for clip in known.clips)
             points = f"points of {marked} of {len(known.clips)} clips from a sheet" if marked else "points by MTCNN"
             how = f"whole pictures: faces aligned by {variant.align.name}, one transform per clip ({points})"

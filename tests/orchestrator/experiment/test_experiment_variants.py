@@ -124,3 +124,10 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, change: str, told:
         load(str(tmp_path / "e.yaml"), [change])
     assert f"--set {change}" in str(caught.value)
     assert told in str(caught.value)
+
+
+def test_an_alignment_is_told_once(store: Store) -> None:
+    found = resolved(store, annotation={"jitter": [0, 2]})
+    told = [line for of in found.datasets.values() for line in of.told]
+    assert len([line for line in told if "faces aligned by similarity" in line]) == 1
+    assert told[-1] == "samm@jitter-2: align similarity, onset and apex moved by up to 2 frames (seed 0)"
