@@ -88,6 +88,7 @@ PREPARE: dict[str, Callable[[Path], None]] = {
     "docs/report.md": lambda folder: made_up(folder / "runs"),
     "docs/results-files.md": lambda folder: made_up(folder / "runs"),
     "docs/capsules.md": lambda folder: made_up(folder / "runs"),
+    "docs/results.md": lambda folder: (folder / "results").symlink_to(ROOT / "results"),
 }
 
 

@@ -30,7 +30,8 @@ def checklist(sources: Sequence[Source]) -> Table:
 
 def _commands(source: Source) -> list[Item]:
     plan, name = source.plan, source.name
-    command = f"mer run {shlex.quote(f'{name}/experiment.yaml')} --out {shlex.quote(name)}"
+    again = f"mer run {shlex.quote(f'{name}/experiment.yaml')} --out {shlex.quote(name)}"
+    command = f"mer verify {shlex.quote(name)}" if name.endswith(".mer") else again
     files = [(name, "model file", f"{Path(file.path).name}, {hashlib.sha256(file.source.encode()).hexdigest()[:12]}")
              for file in plan.model_files]  # fmt: skip
     rule = "chosen on inner subjects" if plan.rule == "inner" else f"epoch by the rule {plan.rule}"

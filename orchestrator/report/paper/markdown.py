@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from orchestrator.report.paper import scores
 from orchestrator.report.paper.boards import Board
 from orchestrator.report.paper.documents import Cell, Prose, Table
 from orchestrator.report.paper.methods import Methods
@@ -23,7 +24,8 @@ def document(parts: Sequence[tuple[Board, Prose, Prose, Sequence[Section]]], met
     """
     blocks: list[str] = []
     for board, result, complete, sections in parts:
-        blocks += [f"# Results on {escaped(board.dataset)}", _prose(result), _prose(complete)]
+        first = [_prose(told) for told in (scores.of_guesses(board), result, complete)]
+        blocks += [f"# Results on {escaped(board.dataset)}", *filter(None, first)]
         for section in sections:
             shown = list(_section(section))
             blocks += [f"## {section.title}", *shown] if shown else []
@@ -70,4 +72,4 @@ def _prose(prose: Prose) -> str:
 
 def escaped(text: str) -> str:
     """Text in which nothing is markup by accident, on one line."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", re.sub(r"\s+", " ", text))
