@@ -85,3 +85,8 @@ def test_who_looks_at_results_waits_for_no_big_library(finished: tuple[Path, lis
         modules = mer(folder, *command)
         needed = ["cv2", "scipy"] if command[0] == "run" else []  # a version that is part of features; intervals
         assert [name for name in BIG if name in modules and name not in needed] == [], command
+
+
+def test_an_import_waits_for_nothing_but_its_pictures(tmp_path: Path) -> None:
+    modules = imported(tmp_path, "import mer_data.formats, mer_data.doctor")
+    assert [name for name in BIG if name in modules and name not in ("cv2", "numba")] == []

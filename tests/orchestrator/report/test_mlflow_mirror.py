@@ -212,6 +212,19 @@ def test_passwords_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "s3cret" not in str(lost)
 
 
+def test_a_database_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends while MLflow makes it would else leave one that MLflow takes for another version's."""
+
+    def ended(self: mlflow.MlflowClient, **_: Any) -> None:
+        assert not (tmp_path / "mlflow.db").exists()
+        raise MlflowException("ended in the middle")
+
+    monkeypatch.setattr("mlflow.MlflowClient.search_experiments", ended)
+    with pytest.raises(MirrorLost, match="ended in the middle"), store.writing(tmp_path / "out"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db.lock"]
+
+
 def test_nobody_waits_for_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "_PATIENCE", 1.0)
     store._load()  # that takes seconds, the first time

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import workers
 from ray.exceptions import ActorDiedError
+from ray.tune.experiment import Trial
 
 from mer_data.problems import Problem
 from mer_data.storage.store import Store
@@ -19,6 +20,7 @@ from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.experiment.planner import make_plan
 from orchestrator.experiment.resolve import resolve
+from orchestrator.machines import ray_internals
 from orchestrator.machines.code_version import unlike
 from orchestrator.machines.resources import Resources
 from orchestrator.output.ledger import Ledger
@@ -269,3 +271,13 @@ def refused(dispatcher: Any, job: Job) -> None:
     worker._jobs, worker._device, worker._unfit = [job.id], "cpu", OTHER
     with pytest.raises(RuntimeError, match="machine late"):
         worker.step()
+
+
+def test_what_tune_keeps_of_a_fold_that_has_ended_is_little() -> None:
+    trial = Trial("x", stub=True)
+    trial.update_last_result({"seconds": 1.0, "done": True})
+    assert trial.run_metadata.metric_n_steps
+    ray_internals.forget_metrics(trial)
+    assert not trial.run_metadata.metric_analysis
+    assert not trial.run_metadata.metric_n_steps
+    assert trial.last_result["seconds"] == 1.0
