@@ -26,7 +26,7 @@ _PREFIX = "mer."  # the Slurm script removes what is called mer-*
 _LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107  # bytes; a limit of the system
 _BELOW = len(f"/{_PREFIX}12345678/r/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 _ROOM = 100 * 2**20  # bytes, for Ray's logs and what does not fit into shared memory
-_ADDRESS_SPACE = 8 * 2**30  # bytes; measured: a run fails with 6 GB
+_ADDRESS_SPACE = 8 * 2**30  # bytes; with less, a run failed by Ray's default object store
 _KEPT = 24 * 3600.0  # seconds for which a log that a message names is kept
 _MINE = "driver"  # a file that the driver of a session holds locked
 _KEEP = "keep"
