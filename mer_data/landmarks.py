@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -57,6 +56,8 @@ def find_points(image: npt.NDArray[np.uint8]) -> Points | None:
     -------
     float32 ``[5, 2]``, x and y in pixels; None if there is no face, or no detector is installed (see `DETECTOR`).
     """
+    import cv2  # who looks at results waits for no library of pictures
+
     if mtcnn.installed() is None:
         return None
     boxes, points = mtcnn.detect(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8))

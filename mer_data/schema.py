@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from mer_data.problems import Problem
 
+# What a variant may take for apexes, and what may be done to frames (`mer_data.variants`, `mer_data.features.align`).
+ApexChoice = Literal["annotated", "midpoint", "spotted"]
+ALIGNMENT_NAMES = ("none", "box", "similarity", "stabilised")
 APEX_SOURCES = ("annotated", "midpoint", "spotted", "limited", "corrected")
 
 SCHEMA = pa.schema(

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -20,11 +19,10 @@ from mer_data.features.align import ALIGNMENTS, NONE, AlignSpec
 from mer_data.frames import decode, frame_bytes, list_frames
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem, raise_all
-from mer_data.schema import Clip
+from mer_data.schema import ApexChoice, Clip
 from mer_data.storage.store import VARIANT, Dataset, Store
 
 _VERSION = 1  # raised when the same variant gives other clips
-ApexChoice = Literal["annotated", "midpoint", "spotted"]
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,6 @@ class Variant:
 def default_alignment(dataset: Dataset) -> AlignSpec:
     """How a dataset's faces are aligned if nobody says how: whole pictures by similarity, crops not again."""
     return dataset.align or (ALIGNMENTS["similarity"] if dataset.raw else NONE)
-
-
-def original(name: str) -> str:
-    """The dataset that a variant is one of; any other name is its own."""
-    return name.partition(VARIANT)[0]
 
 
 def prepare(store: Store, dataset: str, variant: Variant, advance: Callable[[int], None] = lambda clips: None) -> str:

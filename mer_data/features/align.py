@@ -23,8 +23,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
-
 from mer_data.landmarks import DETECTOR, POINTS
 
 # Width and height: the size of crop that the papers of OFF-ApexNet and STSTNet name.
@@ -76,6 +74,8 @@ class AlignSpec:
 
     def describe(self) -> dict[str, Any]:
         """The definition as plain values, as it is part of a feature's key."""
+        import cv2  # who looks at results waits for no library of pictures
+
         return {
             "name": self.name,
             "version": self.version,

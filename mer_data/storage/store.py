@@ -48,6 +48,11 @@ _WHOLE = "whole"
 _ABANDONED_SECONDS = 24 * 3600
 
 
+def original(name: str) -> str:
+    """The dataset that a variant is one of; any other name is its own."""
+    return name.partition(VARIANT)[0]
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A dataset in the store.

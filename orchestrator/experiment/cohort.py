@@ -11,8 +11,7 @@ from mer_data import composites, labels, schema
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem, raise_all
 from mer_data.schema import Clip
-from mer_data.storage.store import Store
-from mer_data.variants import original
+from mer_data.storage.store import Store, original
 from orchestrator.experiment.sections import DatasetChoice
 from orchestrator.experiment.variants import PreparedDataset
 

@@ -15,8 +15,7 @@ from mer_data.files import read, sealed_bytes, write_sealed
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
 from mer_data.protocols import Fold, splits
-from mer_data.storage.store import VARIANT
-from mer_data.variants import original
+from mer_data.storage.store import VARIANT, original
 from mer_models.plugins import ModelFile
 from mer_models.spec import InputSpec, Recipe, Space
 from orchestrator.experiment.cohort import Cohort

@@ -9,9 +9,8 @@ from typing import Any, get_args
 from pydantic import TypeAdapter
 
 from mer_data.composites import LISTS
-from mer_data.features.align import ALIGNMENTS
 from mer_data.labels import SCHEMES
-from mer_data.variants import ApexChoice
+from mer_data.schema import ALIGNMENT_NAMES, ApexChoice
 from mer_models.spec import Recipe
 from orchestrator.experiment.config import Experiment
 
@@ -50,7 +49,7 @@ def experiment_schema(models: Sequence[str]) -> _Schema:
     search["space"] = {"type": "object", **_by_model(models, _space(recipe["properties"]))}
     annotation = definitions["Annotation"]["properties"]
     for properties in (own, choice):
-        aligned = {"type": "array", "items": {"enum": list(ALIGNMENTS)}}
+        aligned = {"type": "array", "items": {"enum": list(ALIGNMENT_NAMES)}}
         properties["align"] = {"anyOf": [aligned, {"type": "null"}], "default": None}
     annotation["apex"]["items"] = {"enum": list(get_args(ApexChoice))}
     for properties in (own, choice, annotation):

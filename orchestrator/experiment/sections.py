@@ -7,10 +7,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from mer_data.features.align import ALIGNMENTS
-from mer_data.schema import APEX_SOURCES
+from mer_data.schema import ALIGNMENT_NAMES, APEX_SOURCES, ApexChoice
 from mer_data.storage.remote import is_remote
-from mer_data.variants import ApexChoice
 from mer_models.spec import Space
 
 # The first proposals of any sampler are random: they follow from its seed alone.
@@ -53,8 +51,8 @@ def _apex_sources(values: list[str]) -> list[str]:
 
 
 def _alignments(values: list[str]) -> list[str]:
-    if unknown := next((value for value in values if value not in ALIGNMENTS), None):
-        raise ValueError(f"{unknown!r} is no alignment; known: {', '.join(ALIGNMENTS)}")
+    if unknown := next((value for value in values if value not in ALIGNMENT_NAMES), None):
+        raise ValueError(f"{unknown!r} is no alignment; known: {', '.join(ALIGNMENT_NAMES)}")
     return values
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from mer_data.features.align import ALIGNMENTS
+from mer_data.schema import ApexChoice
 from mer_data.storage.store import VARIANT, Dataset, Store
-from mer_data.variants import ApexChoice, Variant, default_alignment, prepare
 from orchestrator.console import Console
 from orchestrator.experiment.config import Experiment
 from orchestrator.experiment.sections import DatasetChoice
+
+if TYPE_CHECKING:
+    from mer_data.variants import Variant
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class _Asked:
 
     def of(self, dataset: Dataset) -> Variant:
         """The variant of a dataset."""
+        from mer_data.variants import Variant, default_alignment
+
         align = ALIGNMENTS[self.align] if self.align else default_alignment(dataset)
         return Variant(align, cast("ApexChoice", self.apex), self.jitter, self.seed if self.jitter else 0)
 
@@ -98,6 +103,8 @@ def _asked(experiment: Experiment, choice: DatasetChoice) -> Iterator[tuple[str,
 
 
 def _member(store: Store, name: str, asked: _Asked, console: Console | None) -> tuple[str, Variant]:
+    from mer_data.variants import prepare  # with all that looks at pictures
+
     known = store.dataset(name)
     variant = asked.of(known)
     if console is None or variant.apex != "spotted":

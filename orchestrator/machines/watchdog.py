@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from mer_data.problems import BadInput, Problem
 from orchestrator.console import Console
@@ -14,7 +15,16 @@ from orchestrator.machines.local_ray import keep_log
 from orchestrator.machines.ray_cluster import on_standing_cluster
 
 _MINUTES = 5.0
+_GIVE_UP = signal.SIGUSR2  # not SIGINT, which a program that a script has put into the background ignores
 _WARNINGS = 3  # after so many, a run on this machine alone is given up; a cluster may still grow
+
+
+class _NoHope(BaseException):
+    """Raised in the main thread, wherever it waits."""
+
+
+def _no_hope(*_: object) -> NoReturn:
+    raise _NoHope
 
 
 @contextmanager
@@ -26,22 +36,24 @@ def waited_for(came: threading.Event, console: Console) -> Iterator[None]:
     BadInput
         On this machine alone, when there is no hope left that one will.
     """
-    watch = _Watch(came, console)
+    in_main = threading.current_thread() is threading.main_thread()  # a signal reaches no other
+    watch = _Watch(came, console, may_end=in_main and not on_standing_cluster())
+    before = signal.signal(_GIVE_UP, _no_hope) if in_main else None
     watch.start()
     try:
         yield
-    except KeyboardInterrupt:
-        if watch.verdict is None:
-            raise
-        raise BadInput(watch.verdict) from None
+    except _NoHope:
+        raise BadInput(watch.verdict or Problem("Ray", "no worker has come")) from None
     finally:
         came.set()
+        if in_main:
+            signal.signal(_GIVE_UP, before)
 
 
 class _Watch(threading.Thread):
-    def __init__(self, came: threading.Event, console: Console) -> None:
+    def __init__(self, came: threading.Event, console: Console, *, may_end: bool) -> None:
         super().__init__(name="watch-for-workers", daemon=True)
-        self._came, self._console = came, console
+        self._came, self._console, self._may_end = came, console, may_end
         self.verdict: Problem | None = None
 
     def run(self) -> None:
@@ -50,10 +62,10 @@ class _Watch(threading.Thread):
             told += 1
             minutes = (time.monotonic() - began) / 60
             what = f"no worker has come within {minutes:.0f} minutes"
-            if told < _WARNINGS or on_standing_cluster():
+            if told < _WARNINGS or not self._may_end:
                 self._console.warn(f"{what}; Ray's log: {keep_log()}")
             else:
                 self.verdict = Problem("Ray", what, f"its log says why: {keep_log()}")
                 # The main thread may wait in Ray's own code, which only a signal ends.
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                signal.pthread_kill(threading.main_thread().ident or 0, _GIVE_UP)
                 return

@@ -16,8 +16,7 @@ from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
 from mer_data.storage.shards import Feature, LazyRows
-from mer_data.storage.store import Store
-from mer_data.variants import original
+from mer_data.storage.store import Store, original
 from mer_models.spec import InputSpec, ModelSpec, Recipe, models
 from orchestrator.console import Console
 from orchestrator.experiment.plan import Plan

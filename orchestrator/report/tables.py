@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mer_data.variants import original
+from mer_data.storage.store import original
 from orchestrator.console import Cell, Console
 from orchestrator.report.score_rows import FEW_SEEDS, HEADLINES
 

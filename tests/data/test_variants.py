@@ -15,9 +15,9 @@ from mer_data.features.align import ALIGNMENTS
 from mer_data.formats import import_dataset
 from mer_data.frames import list_frames
 from mer_data.problems import BadInput
-from mer_data.storage.store import Store
+from mer_data.storage.store import Store, original
 from mer_data.synthetic import TWINS, make_casme2, read_truth
-from mer_data.variants import Variant, original, prepare
+from mer_data.variants import Variant, prepare
 
 
 @pytest.fixture(scope="module")

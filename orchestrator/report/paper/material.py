@@ -11,8 +11,7 @@ from mer_data.composites import LISTS
 from mer_data.files import read_json
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
-from mer_data.storage.store import Store
-from mer_data.variants import original
+from mer_data.storage.store import Store, original
 from orchestrator.experiment.cohort import Cohort
 from orchestrator.report.paper.boards import Board
 from orchestrator.report.paper.documents import Cell, Column, Row, Table, plain

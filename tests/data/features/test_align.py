@@ -17,12 +17,16 @@ from mer_data.features.flow import grey, tvl1
 from mer_data.formats import read_format
 from mer_data.frames import list_frames
 from mer_data.problems import BadInput
-from mer_data.schema import Clip
+from mer_data.schema import ALIGNMENT_NAMES, Clip
 from mer_data.synthetic import TWINS, ClipTruth, motion, read_truth
 from mer_data.synthetic.raw import Placement, points_of, read_placements
 
 SEED, SCALE = 1, 0.5
 Picture = np.ndarray
+
+
+def test_names_are_known_without_what_does_it() -> None:
+    assert tuple(ALIGNMENTS) == ALIGNMENT_NAMES
 
 
 @dataclass(frozen=True)
