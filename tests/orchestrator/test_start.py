@@ -87,6 +87,16 @@ def test_who_looks_at_results_waits_for_no_big_library(finished: tuple[Path, lis
         assert [name for name in BIG if name in modules and name not in needed] == [], command
 
 
+def test_a_list_of_models_that_is_remembered_imports_as_little_as_the_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MER_CACHE", str(tmp_path))
+    assert "torch" in mer(tmp_path, "models"), "the first time it looks at every model"
+    modules = mer(tmp_path, "models")
+    assert [name for name in BIG if name in modules] == []
+    assert len(modules) < 2 * len(mer(tmp_path, "--help"))
+
+
 def test_an_import_waits_for_nothing_but_its_pictures(tmp_path: Path) -> None:
     modules = imported(tmp_path, "import mer_data.formats, mer_data.doctor")
     assert [name for name in BIG if name in modules and name not in ("cv2", "numba")] == []
