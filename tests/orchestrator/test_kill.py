@@ -119,6 +119,7 @@ def test_ctrl_c_stops_the_run_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert not (tmp_path / "runs/stopped/cost.jsonl").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "told"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("moment", ["imports", "raylet", "folds"])
 def test_a_run_that_is_told_to_stop_says_so_in_one_line(tmp_path: Path, number: int, told: int, moment: str) -> None:

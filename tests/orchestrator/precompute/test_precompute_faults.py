@@ -1,6 +1,7 @@
 """Actors, drivers and disks fail in the middle; the same command again gives the files of an undisturbed run."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -130,7 +131,7 @@ def test_a_full_disk_ends_in_one_message_and_the_run_goes_on_when_there_is_room(
         room = shutil.disk_usage(small_disk).free - 24 * 1024
         file.write(bytes(room))
     status, _, errors = drivers.end(start(small_disk))
-    said = [line for line in errors.splitlines() if "clips × features" not in line]
+    said = [line for line in errors.splitlines() if not re.search("clips × features|one moment", line)]
     assert status == 2
     assert len(said) == 1, errors
     assert str(small_disk / "store") in said[0]
