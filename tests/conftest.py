@@ -85,3 +85,13 @@ def blob_store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "store")
     write_blobs(store, "blobs", blob_clips())
     return store
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What is marked `gpu` needs one."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")

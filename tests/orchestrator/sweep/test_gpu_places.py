@@ -147,12 +147,8 @@ def test_a_random_fold_is_one_that_the_network_trains_on(blob_store: Store, tmp_
 
 @pytest.mark.gpu
 def test_a_real_gpu_answers_with_more_than_cuda_itself_takes(blob_store: Store, tmp_path: Path) -> None:
-    import torch
-
     from orchestrator.sweep.gpu_probe import measure
 
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     ask, asked = answering(a_quarter)
     find_places(plan(blob_store), tmp_path, Console(), Gpu(), ask, "T4")
     found = measure(asked[0])
