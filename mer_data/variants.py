@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +100,7 @@ def prepare(store: Store, dataset: str, variant: Variant, advance: Callable[[int
     if known.frame_root is None:
         what = f"came without frames, so there can be no variant of it ({variant})"
         raise BadInput(Problem(f"dataset {dataset}", what, "take this out of the experiment"))
-    made_from = digest([_VERSION, [list(vars_of(clip)) for clip in known.clips], str(known.frame_root), variant.suffix])
+    made_from = digest([_VERSION, [astuple(clip) for clip in known.clips], str(known.frame_root), variant.suffix])
     looked_at = variant.apex == "spotted" or variant.jitter > 0
     if looked_at:  # then it depends on which frames there are, and on what they show
         made_from = digest([made_from, _state(known)])
@@ -118,11 +118,6 @@ def prepare(store: Store, dataset: str, variant: Variant, advance: Callable[[int
             made_from=made_from,
         )
     return name
-
-
-def vars_of(clip: Clip) -> list[object]:
-    """A clip's values in the order of its fields."""
-    return [getattr(clip, name) for name in clip.__dataclass_fields__]
 
 
 def _state(known: Dataset) -> str:

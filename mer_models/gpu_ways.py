@@ -13,7 +13,7 @@ from mer_models.recorded import GraphLane, Lane
 from mer_models.spec import FoldArrays, ModelSpec, Outcome, Recipe
 
 TOGETHER = 4
-_SHORT, _LONG = 3, 9  # epochs; what is left of their difference in time is that of epochs alone
+_SHORT, _LONGEST = 3, 2187  # epochs
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,6 @@ class Speed:
     start: float
     epoch: float
     gap: float = 0.0
-
-    def fold(self, epochs: int) -> float:
-        """Seconds of a whole fold."""
-        return self.start + self.epoch * epochs
 
 
 def measure_ways(
@@ -86,14 +82,29 @@ def _timed(
     train: Callable[[Sequence[int], int], list[Outcome]], seeds: Sequence[int], wanted: Sequence[Outcome]
 ) -> Speed:
     """Seconds per fold, and how far the logits are from what is wanted."""
-    begin = time.perf_counter()
-    got = train(seeds, _SHORT)
-    middle = time.perf_counter()
-    train(seeds, _LONG)
-    short, long = middle - begin, time.perf_counter() - middle
-    epoch = max((long - short) / (_LONG - _SHORT), 0.0)
-    gap = max(_gap(one, other) for one, other in zip(got, wanted, strict=True))
-    return Speed(max(short - _SHORT * epoch, 0.0) / len(seeds), epoch / len(seeds), gap)
+    gap = max(_gap(one, other) for one, other in zip(train(seeds, _SHORT), wanted, strict=True))
+    start, epoch = start_and_epoch(lambda epochs: train(seeds, epochs))
+    return Speed(start / len(seeds), epoch / len(seeds), gap)
+
+
+def start_and_epoch(train: Callable[[int], object]) -> tuple[float, float]:
+    """Seconds of a training besides its epochs, and of one epoch, from a short training and a long one.
+
+    The long one has so many epochs that they take as long as all else: what varies from start to start is small then.
+    """
+
+    def seconds(epochs: int) -> float:
+        begin = time.perf_counter()
+        train(epochs)
+        return time.perf_counter() - begin
+
+    short, epochs = seconds(_SHORT), _SHORT
+    long = short
+    while long < 2 * short and epochs < _LONGEST:
+        epochs *= 3
+        long = seconds(epochs)
+    epoch = max((long - short) / (epochs - _SHORT), 0.0)
+    return max(short - _SHORT * epoch, 0.0), epoch
 
 
 def _gap(one: Outcome, other: Outcome) -> float:

@@ -224,8 +224,8 @@ class Store:
 
     def borrow(self, dataset: str, feature: str, files: Iterable[str]) -> set[str]:
         """Take those shards that another variant of a dataset has: a file of that name is right, whoever made it."""
-        base, found = dataset.partition(VARIANT)[0], set[str]()
-        others = [name for name in names_in(self.root) if name.partition(VARIANT)[0] == base and name != dataset]
+        base, found = original(dataset), set[str]()
+        others = [name for name in names_in(self.root) if original(name) == base and name != dataset]
         folder = self.feature_folder(dataset, feature)
         for file in files:
             there = (self.feature_folder(name, feature) / file for name in others)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mer_data.synthetic.casting import ClipTruth, Profile, of_one_size, plan
 from mer_data.synthetic.raw import LANDMARKS, RawForm, draw_raw, landmarks_sheet, place, told_of
@@ -129,23 +130,21 @@ class DatasetTwin:
             raise ValueError(f"{self.profile.dataset} has no twin in whole pictures")
         truths, places = place(planned, self.raw, seed, scale)
         layout = self.layout(truths).as_raw(self.raw, landmarks_sheet(truths, places, seed))
-        draw_planned(
-            dest,
-            truths,
-            layout.frame_file,
-            layout.write_rest,
-            seed=seed,
-            before=self.before,
-            after=self.after,
-            grey=self.grey,
-            progress=progress,
-            draw=partial(draw_raw, places=places),
-            told=told_of(places),
-        )
+        self._draw(dest, truths, layout, seed, progress, draw=partial(draw_raw, places=places), told=told_of(places))
 
     def write(self, dest: Path, planned: Sequence[ClipTruth], *, seed: int, progress: Progress | None = None) -> None:
         """Write clips that are planned already; see :func:`~.twin.draw_planned`."""
-        layout = self.layout(planned)
+        self._draw(dest, planned, self.layout(planned), seed, progress)
+
+    def _draw(
+        self,
+        dest: Path,
+        planned: Sequence[ClipTruth],
+        layout: Layout,
+        seed: int,
+        progress: Progress | None,
+        **how: Any,
+    ) -> None:
         draw_planned(
             dest,
             planned,
@@ -156,4 +155,5 @@ class DatasetTwin:
             after=self.after,
             grey=self.grey,
             progress=progress,
+            **how,
         )

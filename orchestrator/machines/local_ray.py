@@ -31,22 +31,20 @@ def start_local(cpus: int | None, **settings: Any) -> None:
     BadInput
         If it does not start, the second time either.
     """
-    try:
-        _start(cpus, settings)
-    except BadInput:
-        raise
-    except Exception:  # on a machine that is busy it takes longer than Ray waits
-        stop_local()
+    for last in (False, True):  # on a machine that is busy it takes longer than Ray waits
         try:
             _start(cpus, settings)
         except BadInput:
             raise
         except Exception as error:
-            log = keep_log()
+            log = keep_log() if last else None
             stop_local()
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            remedy = f"if this machine is busy, start it again later; Ray's log: {log}"
-            raise BadInput(Problem("Ray", f"does not start on this machine: {first}", remedy)) from error
+            if last:
+                first = (str(error).strip() or type(error).__name__).splitlines()[0]
+                remedy = f"if this machine is busy, start it again later; Ray's log: {log}"
+                raise BadInput(Problem("Ray", f"does not start on this machine: {first}", remedy)) from error
+        else:
+            return
 
 
 def _start(cpus: int | None, settings: dict[str, Any]) -> None:

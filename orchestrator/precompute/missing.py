@@ -17,7 +17,7 @@ from mer_data.schema import Clip
 from mer_data.storage.arrow_files import write_arrays
 from mer_data.storage.remembered import Remembered
 from mer_data.storage.shards import Shard
-from mer_data.storage.store import VARIANT, Dataset, Store
+from mer_data.storage.store import Dataset, Store, original
 from orchestrator.console import Console
 from orchestrator.machines.ray_cluster import Cluster
 from orchestrator.precompute.actors import ClipWork, SubjectWork, extract, of_clip
@@ -125,7 +125,7 @@ def derive(store: Store, dataset: Dataset, spec: FeatureSpec) -> None:
 def _title(missing: Sequence[SubjectWork]) -> str:
     names = list(dict.fromkeys(name for work in missing for name in work.shards))
     variants = list(dict.fromkeys(work.dataset for work in missing))
-    many = Counter(name.partition(VARIANT)[0] for name in variants)
+    many = Counter(map(original, variants))
     datasets = ", ".join(f"{base} in {count} variants" if count > 1 else base for base, count in many.items())
     return f"{names[0] if len(names) == 1 else f'{len(names)} features'} of {datasets}"
 

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -63,12 +64,15 @@ def find_places(
     kept = _read(path)
     keys = {probe: probe.key(plan.codes[probe.model]) for probe in probes.values()}
     here = _kinds() if kinds is None else kinds
-    known = {probe: found for probe, key in keys.items() if (found := _find(kept, here, key)) is not None}
+    ways = wanted.way == "auto"  # else they decide nothing, and take minutes
+    remembered = {probe: _find(kept, here, key) for probe, key in keys.items()}
+    known = {probe: found for probe, found in remembered.items() if found and (found.speeds or not ways)}
     missing = [probe for probe in keys if probe not in known]
     if missing:
         names = ", ".join(sorted({probe.model for probe in missing}))
-        console.say(f"measuring which share of a GPU a fold takes, and how it trains fastest: {names}")
-        answers = (ask or _ask_gpus)(missing)
+        more = ", and how it trains fastest" if ways else ""
+        console.say(f"measuring which share of a GPU a fold takes{more}: {names}")
+        answers = (ask or partial(_ask_gpus, ways=ways))(missing)
         here = _kinds() if kinds is None else kinds  # a cluster that grows has GPUs only now
         for probe, found in zip(missing, answers, strict=True):
             if found is None:
@@ -153,9 +157,11 @@ def _kinds() -> str:
     return "+".join(sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix)))
 
 
-def _ask_gpus(probes: Sequence[Probe]) -> list[Measured | None]:
+def _ask_gpus(probes: Sequence[Probe], *, ways: bool) -> list[Measured | None]:
     """Ask the running cluster, in two processes each: a recording that fails may end the second."""
     found = on_gpus(probes, measure)
-    ways = on_gpus([probe for probe, one in zip(probes, found, strict=True) if one is not None], try_ways)
-    speeds = iter({"graph": "it ended its process"} if one is None else one for one in ways)
+    if not ways:
+        return found
+    tried = on_gpus([probe for probe, one in zip(probes, found, strict=True) if one is not None], try_ways)
+    speeds = iter({"graph": "it ended its process"} if one is None else one for one in tried)
     return [None if one is None else replace(one, speeds=next(speeds)) for one in found]

@@ -156,6 +156,8 @@ class JobQueue(Searcher):
 
     def _beside(self, place: Place) -> Iterator[Given]:
         """What is trained beside a job: what there is now, of its kind, and no more than is fair to other GPUs."""
+        if place.pack == 1:
+            return
         load, fair = 1 / place.pack, math.ceil((1 + self._left()) / max(self._have.gpus, 1))
         for _ in range(min(place.pack, fair) - 1):
             another = self._next()

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import mer_models.networks  # noqa: E402
-from mer_models.gpu_ways import Speed, measure_ways  # noqa: E402
+from mer_models.gpu_ways import Speed, measure_ways, start_and_epoch  # noqa: E402
 from mer_models.pack import PackedFold, train_pack  # noqa: E402
 from mer_models.recorded import GraphLane, Lane  # noqa: E402
 from mer_models.spec import REGISTRY, FoldArrays, ModelSpec, Outcome  # noqa: E402
@@ -65,16 +65,12 @@ def random_fold(spec: ModelSpec, trained: int) -> FoldArrays:
     return FoldArrays(clips(trained), np.arange(trained) % CLASSES, clips(TESTED), TESTED, CLASSES)
 
 
-def seconds_of_an_epoch(train: Callable[[int], object], short: int = 3, long: int = 9) -> float:
-    """From two trainings, so that what comes before and after the epochs falls out."""
-    times = []
-    for epochs in (short, long):
-        begin = time.perf_counter()
-        train(epochs)
-        times.append(time.perf_counter() - begin)
-    if times[1] <= times[0]:
+def seconds_of_an_epoch(train: Callable[[int], object]) -> float:
+    """Of a training, without what comes before and after its epochs."""
+    epoch = start_and_epoch(train)[1]
+    if not epoch:
         raise RuntimeError("too short to be timed")
-    return (times[1] - times[0]) / (long - short)
+    return epoch
 
 
 def of_pack(spec: ModelSpec, fold: FoldArrays, size: int, lane: Callable[[], Lane]) -> float:

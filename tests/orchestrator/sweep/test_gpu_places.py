@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tape import Plain
 
 from mer_data.storage.store import Store
-from mer_models.gpu_ways import Speed, measure_ways
+from mer_models.gpu_ways import Speed, measure_ways, start_and_epoch
 from mer_models.spec import TrainingFailed, models
 from orchestrator.console import Console
 from orchestrator.experiment.config import Experiment
@@ -46,7 +46,7 @@ def answering(answer: Callable[[Probe], Measured | None]) -> tuple[Ask, list[Pro
 
 
 def a_quarter(probe: Probe) -> Measured:
-    return Measured("Test GPU", 10 * GIB, 2 * GIB)
+    return Measured("Test GPU", 10 * GIB, 2 * GIB, {"graph": "not tried"})
 
 
 def shares_of(plan: Plan, places: Places) -> dict[str, float]:
@@ -209,6 +209,16 @@ def test_the_experiment_comes_first() -> None:
         Gpu.model_validate({"way": "plain", "pack": 4})
 
 
+def test_ways_are_measured_where_they_decide(blob_store: Store, tmp_path: Path) -> None:
+    """And then also of what was measured without them."""
+    whole, (ask, asked) = plan(blob_store), answering(lambda probe: Measured("Test GPU", 10 * GIB, 2 * GIB))
+    for _ in range(2):
+        find_places(whole, tmp_path, Console(), Gpu(way="plain"), ask, "T4")
+    assert len(asked) == 1
+    find_places(whole, tmp_path, Console(), Gpu(), ask, "T4")
+    assert len(asked) == 2
+
+
 def test_the_way_is_told_and_kept(blob_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole, (ask, asked) = plan(blob_store), answering(lambda probe: Measured("Test GPU", 10 * GIB, GIB // 2, speeds()))
     for _ in range(2):
@@ -232,7 +242,7 @@ def test_ways_are_timed_and_compared(blob_store: Store) -> None:
     for speed in ways.values():
         assert isinstance(speed, Speed)
         assert speed.gap == 0.0
-        assert speed.fold(800) > 0
+        assert speed.start + speed.epoch > 0
 
     class Wrong(Plain):
         def record(self, work: Callable[[], None]) -> Callable[[], None]:
@@ -246,3 +256,16 @@ def test_ways_are_timed_and_compared(blob_store: Store) -> None:
     assert isinstance(wrong, Speed)
     assert wrong.gap > 1e-3
     assert measure_ways(spec, fold, recipe, "cpu", Broken)["graph"] == "RuntimeError: capture failed"
+
+
+def test_noise_of_the_start_is_not_taken_for_the_time_of_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording takes longer than what it repeats, and not always as long."""
+    now, starts = [0.0], iter([1.0, 0.9, 1.1, 0.95, 1.0, 1.0])
+    monkeypatch.setattr("mer_models.gpu_ways.time.perf_counter", lambda: now[0])
+
+    def train(epochs: int) -> None:
+        now[0] += next(starts) + 0.01 * epochs
+
+    start, epoch = start_and_epoch(train)
+    assert epoch == pytest.approx(0.01, rel=0.1)
+    assert start == pytest.approx(1.0, rel=0.1)
