@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.aligner import make_aligner
-from mer_data.faces import Face
-from mer_data.features.align import AlignSpec
+from mer_data.faces.aligner import make_aligner
+from mer_data.faces.alignment import AlignSpec
+from mer_data.faces.finder import Face
 from mer_data.features.flow import grey, tvl1
 from mer_data.features.strain import standard
 from mer_data.files import written_aside

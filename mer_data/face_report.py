@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mer_data import mtcnn
-from mer_data.aligner import make_aligner
-from mer_data.faces import find_face
-from mer_data.features.align import ALIGNMENTS
+from mer_data.faces import mtcnn
+from mer_data.faces.aligner import make_aligner
+from mer_data.faces.alignment import ALIGNMENTS
+from mer_data.faces.finder import find_face
 from mer_data.frames import decode, frame_bytes, inside, list_frames, pick
 from mer_data.imported import Imported
 from mer_data.problems import BadInput, Problem

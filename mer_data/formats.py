@@ -12,10 +12,10 @@ from mer_data import schema, sizes
 from mer_data.datasets import casme, casme2, casme3, casme_sq, dfme, fourdme, mmew, samm, samm_lv, smic, smic_e
 from mer_data.datasets.common import descend
 from mer_data.editions import recognise
+from mer_data.faces.landmarks import read_landmarks
 from mer_data.frames import frame_bytes, list_frames
 from mer_data.hashing import digest
 from mer_data.imported import ApexRule, Imported, Importer, PartlyRead
-from mer_data.landmarks import read_landmarks
 from mer_data.layouts import looks_like
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.published import aman, atn, dual_atme, htnet, offtanet
@@ -97,7 +97,7 @@ def read_points(sheet: Path, imported: Imported) -> dict[str, tuple[float, ...]]
     Raises
     ------
     BadInput
-        As :func:`~mer_data.landmarks.read_landmarks`.
+        As :func:`~mer_data.faces.landmarks.read_landmarks`.
     """
     return read_landmarks(sheet, imported.clips, lambda clip: _onset_size(clip, imported.frame_root))
 
@@ -133,7 +133,7 @@ def import_dataset(
 ) -> Imported:
     """Read a dataset and put it into the store under `name`, taking the place of one of that name.
 
-    `landmarks` is a sheet with points of the clips' faces, as :func:`~mer_data.landmarks.read_landmarks` reads it;
+    `landmarks` is a sheet with points of the clips' faces, for :func:`~mer_data.faces.landmarks.read_landmarks`;
     `partial` is that of :func:`read_format`.
 
     Raises

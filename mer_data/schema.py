@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from mer_data.problems import Problem
 
-# What a variant may take for apexes, and what may be done to frames (`mer_data.variants`, `mer_data.features.align`).
+# What a variant may take for apexes, and what may be done to frames (`mer_data.variants`, `mer_data.faces.alignment`).
 ApexChoice = Literal["annotated", "midpoint", "spotted"]
 ALIGNMENT_NAMES = ("none", "box", "similarity", "stabilised")
 APEX_SOURCES = ("annotated", "midpoint", "spotted", "limited", "corrected")

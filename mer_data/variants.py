@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mer_data.aligner import make_aligner
 from mer_data.apex import Image, midpoint, spot_apex
-from mer_data.features.align import ALIGNMENTS, NONE, AlignSpec
+from mer_data.faces.aligner import make_aligner
+from mer_data.faces.alignment import ALIGNMENTS, NONE, AlignSpec
 from mer_data.frames import decode, frame_bytes, list_frames
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem, raise_all

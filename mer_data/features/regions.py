@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_data.faces.landmarks import DETECTOR, FIXED_POINTS, Points, find_points
 from mer_data.features.maps import flow_maps
 from mer_data.features.spec import Frames, feature
-from mer_data.landmarks import DETECTOR, FIXED_POINTS, Points, find_points
 
 _SIDE = 28
 _HALF = 7

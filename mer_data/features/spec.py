@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.features.align import NONE, AlignSpec
+from mer_data.faces.alignment import NONE, AlignSpec
 from mer_data.hashing import digest
 from mer_data.schema import Clip
 

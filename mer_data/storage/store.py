@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_data.editions import Edition
-from mer_data.features.align import ALIGNMENTS, NONE, AlignSpec
+from mer_data.faces.alignment import ALIGNMENTS, NONE, AlignSpec
 from mer_data.features.spec import FeatureSpec, shape_of
 from mer_data.files import beside, names_in, read, sealed_bytes
 from mer_data.problems import BadInput, NoAccess, Problem, did_you_mean

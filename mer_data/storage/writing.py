@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mer_data.editions import Edition
-from mer_data.features.align import NONE, AlignSpec
+from mer_data.faces.alignment import NONE, AlignSpec
 from mer_data.features.spec import FeatureSpec
 from mer_data.files import write_sealed
 from mer_data.hashing import digest, digest_bytes

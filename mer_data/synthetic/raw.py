@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mer_data.faces.landmarks import POINTS
 from mer_data.files import read
-from mer_data.landmarks import POINTS
 from mer_data.synthetic import faces, motion
 from mer_data.synthetic.casting import ClipTruth
 from mer_data.synthetic.motion import Field

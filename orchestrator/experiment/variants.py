@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from mer_data.features.align import ALIGNMENTS
+from mer_data.faces.alignment import ALIGNMENTS
 from mer_data.schema import ApexChoice
 from mer_data.storage.store import VARIANT, Dataset, Store
 from orchestrator.console import Console

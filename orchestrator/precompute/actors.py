@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mer_data.aligner import Aligner, make_aligner
+from mer_data.faces.aligner import Aligner, make_aligner
+from mer_data.faces.alignment import NONE, AlignSpec
 from mer_data.features import FEATURES
-from mer_data.features.align import NONE, AlignSpec
 from mer_data.features.spec import ClipFrames
 from mer_data.frames import crop, decode, frame_bytes
 from mer_data.problems import BadInput, Problem, raise_all

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mer_data import mtcnn
+from mer_data.faces import mtcnn
 from mer_data.features import FEATURES
 from mer_data.storage.store import Dataset, Store
 from orchestrator.precompute.deep_features import AMAN_FILE, AMAN_VARIABLE, RANDOM_WEIGHTS

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mer_data.faces.alignment import AlignSpec
 from mer_data.features import FEATURES
-from mer_data.features.align import AlignSpec
 from mer_data.features.spec import FeatureSpec
 from mer_data.frames import frame_bytes, inside, list_frames, pick
 from mer_data.hashing import digest, digest_bytes

@@ -20,10 +20,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mer_data.aligner import make_aligner, warp
-from mer_data.faces import find_face
+from mer_data.faces.aligner import make_aligner, warp
+from mer_data.faces.alignment import ALIGNMENTS
+from mer_data.faces.finder import find_face
 from mer_data.features import FEATURES
-from mer_data.features.align import ALIGNMENTS
 from mer_data.features.spec import ClipFrames
 from mer_data.formats import read_format
 from mer_data.frames import decode, frame_bytes, list_frames

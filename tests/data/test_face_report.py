@@ -13,8 +13,8 @@ import pytest
 from mer_data import face_report
 from mer_data.contact_sheet import contact_sheet
 from mer_data.face_report import examine_faces
-from mer_data.faces import Face
-from mer_data.features.align import ALIGNMENTS
+from mer_data.faces.alignment import ALIGNMENTS
+from mer_data.faces.finder import Face
 from mer_data.formats import import_dataset, read_format, read_points
 from mer_data.frames import list_frames
 from mer_data.imported import Imported
@@ -67,7 +67,7 @@ def test_a_twin_is_faultless_and_a_blank_picture_is_named(tree: Path) -> None:
 def test_what_is_remarkable(
     tree: Path, monkeypatch: pytest.MonkeyPatch, onset: Face, apex: Face | None, what: str, words: str
 ) -> None:
-    monkeypatch.setattr("mer_data.aligner.find_face", lambda image: onset)
+    monkeypatch.setattr("mer_data.faces.aligner.find_face", lambda image: onset)
     monkeypatch.setattr(face_report, "find_face", lambda image: apex)
     imported = read_format("samm", [tree])
     found = examine_faces(imported)
@@ -77,7 +77,7 @@ def test_what_is_remarkable(
 
 def test_points_of_a_sheet_take_the_place_of_the_detector(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     imported = read_format("samm", [tree])
-    monkeypatch.setattr("mer_data.mtcnn.installed", lambda: None)
+    monkeypatch.setattr("mer_data.faces.mtcnn.installed", lambda: None)
     marked = read_points(tree / "landmarks.csv", imported)
     found = examine_faces(imported, marked)
     assert found.faultless

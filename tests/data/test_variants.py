@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mer_data.apex import midpoint
-from mer_data.features.align import ALIGNMENTS
+from mer_data.faces.alignment import ALIGNMENTS
 from mer_data.formats import import_dataset
 from mer_data.frames import list_frames
 from mer_data.problems import BadInput

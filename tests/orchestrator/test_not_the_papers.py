@@ -9,8 +9,8 @@ import pytest
 import torch
 from blobs import SPEC, write_blobs
 
-from mer_data import mtcnn
 from mer_data.composites import perhaps_same_people
+from mer_data.faces import mtcnn
 from mer_data.features import FEATURES
 from mer_data.problems import BadInput
 from mer_data.schema import Clip

@@ -7,7 +7,7 @@ import golden_flow
 import numpy as np
 import pytest
 
-from mer_data import landmarks
+from mer_data.faces import landmarks
 from mer_data.features import FEATURES, pictures, regions
 from mer_data.features.pictures import puzzle, puzzle_strips
 from mer_data.features.regions import htnet_mosaic_from_maps

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mer_data.aligner import make_aligner
+from mer_data.faces.aligner import make_aligner
+from mer_data.faces.alignment import ALIGNMENTS
 from mer_data.features import FEATURES
-from mer_data.features.align import ALIGNMENTS
 from mer_data.features.maps import FlowMaps
 from mer_data.formats import import_dataset
 from mer_data.frames import decode, list_frames
@@ -93,13 +93,13 @@ def test_one_detection_per_clip_and_every_frame_decoded_once(tree: Path, monkeyp
         return decode(data, where)
 
     def counted_find(image: Any) -> Any:
-        from mer_data.faces import face_of_points
+        from mer_data.faces.finder import face_of_points
 
         found["face"] += 1
         return face_of_points(np.float32([(90, 90), (150, 92), (120, 130), (98, 158), (142, 160)]))
 
     monkeypatch.setattr("orchestrator.precompute.actors.decode", counted_decode)
-    monkeypatch.setattr("mer_data.aligner.find_face", counted_find)
+    monkeypatch.setattr("mer_data.faces.aligner.find_face", counted_find)
     works = work(store, "flow_uvs_28", "flow_offtanet_28", "apex_gray_224", "lbp_top_megc")
     assert not [one.problems for one in made(works) if one.problems]
     assert found["face"] == 4
@@ -168,14 +168,12 @@ def test_an_unreadable_onset_is_one_message(tree: Path) -> None:
 
 
 def test_of_two_faces_the_larger_one_is_taken_and_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mer_data import faces
-
     def two(image: Any, smallest: int) -> Any:
         boxes = np.float32([(20, 20, 120, 140), (200, 30, 280, 130)])
         points = np.float32([[(50, 60), (90, 60), (70, 80), (52, 105), (88, 105)]] * 2)
         return boxes, points
 
-    monkeypatch.setattr(faces.mtcnn, "detect", two)
+    monkeypatch.setattr("mer_data.faces.mtcnn.detect", two)
     store = fill(tree, marked=False)
     told = {one.told for one in made(work(store, "flow_uvs_28"))}
     assert len(told) == 4

@@ -1,4 +1,4 @@
-"""From a clip's onset frame to the transform that every frame of the clip is given; see :mod:`~.features.align`."""
+"""From a clip's onset frame to the transform that every frame of the clip is given; see :mod:`~.alignment`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_data import mtcnn
-from mer_data.faces import Face, face_of_points, find_face
-from mer_data.features.align import AlignSpec
-from mer_data.landmarks import Points, outside_of
+from mer_data.faces import mtcnn
+from mer_data.faces.alignment import AlignSpec
+from mer_data.faces.finder import Face, face_of_points, find_face
+from mer_data.faces.landmarks import Points, outside_of
 from mer_data.problems import BadInput, Problem
 
 Image = npt.NDArray[np.uint8]

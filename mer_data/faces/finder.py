@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mer_data import mtcnn
-from mer_data.landmarks import Points
+from mer_data.faces import mtcnn
+from mer_data.faces.landmarks import Points
 
 Image = npt.NDArray[np.uint8]
 

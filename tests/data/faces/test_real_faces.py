@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from skimage import data
 
-from mer_data.aligner import similarity
-from mer_data.faces import face_of_points, find_face
-from mer_data.features.align import ALIGNMENTS
+from mer_data.faces.aligner import similarity
+from mer_data.faces.alignment import ALIGNMENTS
+from mer_data.faces.finder import face_of_points, find_face
 
 EYES = ((204, 102), (247, 105))  # of the astronaut, as seen in the picture
 

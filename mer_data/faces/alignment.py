@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mer_data.landmarks import DETECTOR, POINTS
+from mer_data.faces.landmarks import DETECTOR, POINTS
 
 # Width and height: the size of crop that the papers of OFF-ApexNet and STSTNet name.
 SIZE = (140, 170)

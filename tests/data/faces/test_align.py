@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mer_data.aligner import Aligner, make_aligner, shift_of, similarity, warp
-from mer_data.faces import face_of_points, find_face
+from mer_data.faces.aligner import Aligner, make_aligner, shift_of, similarity, warp
+from mer_data.faces.alignment import ALIGNMENTS, NONE, SIZE
+from mer_data.faces.finder import face_of_points, find_face
 from mer_data.features import FEATURES
-from mer_data.features.align import ALIGNMENTS, NONE, SIZE
 from mer_data.features.flow import grey, tvl1
 from mer_data.formats import read_format
 from mer_data.frames import list_frames
@@ -201,7 +201,7 @@ def test_a_picture_without_a_face_is_named() -> None:
 
 
 def test_without_a_detector_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mer_data.mtcnn.installed", lambda: None)
+    monkeypatch.setattr("mer_data.faces.mtcnn.installed", lambda: None)
     with pytest.raises(BadInput, match=r"no detector of faces is installed.*landmarks\].*align: none"):
         make_aligner(ALIGNMENTS["similarity"], np.full((300, 400, 3), 90, np.uint8), None, "a.jpg")
 

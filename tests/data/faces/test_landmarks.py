@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mer_data import landmarks, mtcnn
-from mer_data.landmarks import read_landmarks
+from mer_data.faces import landmarks, mtcnn
+from mer_data.faces.landmarks import read_landmarks
 from mer_data.problems import BadInput
 from mer_data.schema import Clip
 from mer_data.synthetic import faces

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mer_data import mtcnn
+from mer_data.faces import mtcnn
 from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
 from mer_data.sheets import Row, read_sheet
