@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -100,7 +100,8 @@ class FoldTrainable(tune.Trainable):
         self._start = time.perf_counter()
         self._jobs: list[str] = list(new_config["jobs"])
         self._left = len(self._jobs)
-        self._ends = self._side_by_side() if new_config["way"] == "graph" else map(self._alone, self._jobs)
+        recorded = new_config["way"] == "graph"
+        self._ends = self._side_by_side() if recorded else (self._alone(job_id) for job_id in self._jobs)
         self._told = dict.fromkeys(self._jobs, time.monotonic())  # when it was told last how far a fold is
         if self._device == "cuda":
             import torch
@@ -117,6 +118,8 @@ class FoldTrainable(tune.Trainable):
             raise Unfit(str(self._unfit))
         ended = next(self._ends)
         self._left -= 1
+        if not self._left:
+            self._ends.close()  # nothing of it is to go on, as the watch over its time
         return {**ended, "done": self._left == 0}
 
     def _alone(self, job_id: str) -> dict[str, Any]:
@@ -135,7 +138,7 @@ class FoldTrainable(tune.Trainable):
                 result = error
             return self._note(job_id, result, time.perf_counter() - self._start)
 
-    def _side_by_side(self) -> Iterator[dict[str, Any]]:
+    def _side_by_side(self) -> Generator[dict[str, Any]]:
         """Train folds that are recorded, beside each other; those that cannot be, one after the other."""
         recorded: dict[str, PackedFold] = {}
         for job_id in self._jobs:

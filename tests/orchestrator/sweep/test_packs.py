@@ -60,13 +60,16 @@ class Sweep:
         self.queue = JobQueue([Listed(jobs)], actor, self.ledger, progress, have, gpu=True,
                               **{"retries": 0, "places": place, **keys})  # fmt: skip
         self.trials: list[list[str]] = []
+        self.workers: list[FoldTrainable] = []  # those of a cluster wait for the next trial
+        self.minutes: float | None = None
 
     def run(self, lane: Callable[[], Lane] = Plain, lose: Callable[[int], bool] = lambda trial: False) -> None:
         """Give out all trials one after the other; a worker that is lost is lost after its first fold has ended."""
         while isinstance(config := self.queue.suggest(trial := str(len(self.trials))), dict):
             self.trials.append(config["jobs"])
             worker = object.__new__(type("Worker", (FoldTrainable,), {"make_lane": staticmethod(lane)}))
-            worker._dispatcher, worker._device, worker._fold_minutes = self.actor, "cpu", None
+            worker._dispatcher, worker._device, worker._fold_minutes = self.actor, "cpu", self.minutes
+            self.workers.append(worker)
             worker.reset_config(config)
             with suppress(Spoilt):
                 for result in self._results(worker):
@@ -224,6 +227,22 @@ def test_a_pack_that_hangs_ends_its_process_and_names_nobody(
         time.sleep(0.5)
     assert ends == [1, 1]
     assert "took longer than" in Ledger(tmp_path / "ledger").failures()[jobs[0]]
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_what_has_ended_is_watched_no_more(
+    plan: Plan, tmp_path: Path, plain: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """A worker may wait for its next fold longer than a fold may take."""
+    ends: list[int] = []
+    monkeypatch.setattr("os._exit", ends.append)
+    sweep = Sweep(plan, tmp_path, lambda job: Place(1 / 8, "graph", most))
+    sweep.minutes = 1.0 / 60
+    sweep.run()
+    time.sleep(1.5 * most)
+    assert ends == []
+    assert sweep.logits() == plain
+    assert not sweep.ledger.failures()
 
 
 def test_a_search_fills_a_pack_with_what_it_has_now(plan: Plan, tmp_path: Path) -> None:
