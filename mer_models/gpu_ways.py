@@ -10,7 +10,7 @@ import numpy as np
 
 from mer_models.pack import PackedFold, train_pack
 from mer_models.recorded import GraphLane, Lane
-from mer_models.spec import FoldArrays, ModelSpec, Outcome, Recipe
+from mer_models.spec import Arrays, FoldArrays, InputSpec, ModelSpec, Outcome, Recipe
 
 TOGETHER = 4
 _SHORT, _LONGEST = 3, 2187  # epochs
@@ -33,6 +33,21 @@ class Speed:
     start: float
     epoch: float
     gap: float = 0.0
+
+
+def differing_fold(inputs: Sequence[InputSpec], trained: int, tested: int, classes: int) -> FoldArrays:
+    """A fold of random clips, each unlike all others: a wrong order of them shows in the logits."""
+    random = np.random.default_rng(0)
+
+    def clips(count: int) -> Arrays:
+        return tuple(
+            random.integers(0, 256, (count, *taken.shape), np.uint8)
+            if taken.bytes
+            else random.standard_normal((count, *taken.shape), np.float32)
+            for taken in inputs
+        )
+
+    return FoldArrays(clips(trained), np.arange(trained) % classes, clips(tested), tested, classes)
 
 
 def measure_ways(

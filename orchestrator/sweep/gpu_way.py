@@ -35,15 +35,15 @@ def try_ways(probe: Probe) -> dict[str, Any]:
     """
     import torch
 
-    from mer_models.gpu_ways import TOGETHER, Speed, measure_ways
+    from mer_models.gpu_ways import TOGETHER, Speed, differing_fold, measure_ways
 
     user_models.use(probe.model_files)
     spec = replace(models()[probe.model], inputs=probe.inputs)
-    fold = random_fold(probe.inputs, probe.trained, probe.tested, probe.classes)
-    reason = why_not(spec, fold, replace(probe.recipe, epochs=LARGEST))
+    of = probe.inputs, probe.trained, probe.tested, probe.classes
+    reason = why_not(spec, random_fold(*of), replace(probe.recipe, epochs=LARGEST))
     if reason:
         return {"graph": reason}
-    ways = measure_ways(spec, fold, probe.recipe)
+    ways = measure_ways(spec, differing_fold(*of), probe.recipe)
     told = {way: asdict(found) if isinstance(found, Speed) else found for way, found in ways.items()}
     return {**told, "bytes": torch.cuda.max_memory_reserved() // TOGETHER}
 

@@ -25,14 +25,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import mer_models.networks  # noqa: E402
-from mer_models.gpu_ways import Speed, measure_ways, start_and_epoch  # noqa: E402
+from mer_models.gpu_ways import Speed, differing_fold, measure_ways, start_and_epoch  # noqa: E402
 from mer_models.pack import PackedFold, train_pack  # noqa: E402
 from mer_models.recorded import GraphLane, Lane  # noqa: E402
 from mer_models.spec import REGISTRY, FoldArrays, ModelSpec, Outcome  # noqa: E402
@@ -49,20 +48,6 @@ def networks() -> list[str]:
         importlib.import_module(f"mer_models.networks.{module.name}")
     names = [name for name, spec in REGISTRY.items() if spec.build is not None]
     return sorted(names, key=lambda name: (name in LAST, name not in FIRST, name))
-
-
-def random_fold(spec: ModelSpec, trained: int) -> FoldArrays:
-    """Clips that differ from each other, so that a wrong order shows."""
-    random = np.random.default_rng(0)
-
-    def clips(count: int) -> tuple[np.ndarray, ...]:
-        shapes = [(count, *(max(size, 1) for size in one.shape)) for one in spec.inputs]
-        return tuple(
-            random.integers(0, 256, shape, np.uint8) if one.bytes else random.standard_normal(shape, np.float32)
-            for one, shape in zip(spec.inputs, shapes, strict=True)
-        )
-
-    return FoldArrays(clips(trained), np.arange(trained) % CLASSES, clips(TESTED), TESTED, CLASSES)
 
 
 def seconds_of_an_epoch(train: Callable[[int], object]) -> float:
@@ -87,7 +72,7 @@ def of_pack(spec: ModelSpec, fold: FoldArrays, size: int, lane: Callable[[], Lan
 def of_process(name: str, trained: int, device: str) -> float:
     networks()
     spec = REGISTRY[name]
-    fold = random_fold(spec, trained)
+    fold = differing_fold(spec.inputs, trained, TESTED, CLASSES)
 
     def train(epochs: int) -> object:
         return spec.fit(spec, fold, replace(spec.recipe, epochs=epochs, keep_every=epochs), 0, device)
@@ -140,7 +125,7 @@ def of_fused(spec: ModelSpec, fold: FoldArrays, lane: Lane, number: int = 8) -> 
 def measured(name: str, device: str, lane: Callable[[], Lane], trained: int) -> dict[str, Any]:
     """Fold-epochs in a second by way, or in words why not; what a fold takes; how far logits are apart."""
     spec, row = REGISTRY[name], dict[str, Any](network=name, batch=REGISTRY[name].recipe.batch_size)
-    fold = random_fold(spec, trained)
+    fold = differing_fold(spec.inputs, trained, TESTED, CLASSES)
     ways = measure_ways(spec, fold, spec.recipe, device, lane)
     for way, found in (("plain", ways["plain"]), ("recorded", ways.get("graph", "not tried"))):
         timed = isinstance(found, Speed) and found.epoch > 0

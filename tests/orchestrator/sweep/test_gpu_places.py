@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tape import Plain
 
 from mer_data.storage.store import Store
-from mer_models.gpu_ways import Speed, measure_ways, start_and_epoch
+from mer_models.gpu_ways import Speed, differing_fold, measure_ways, start_and_epoch
 from mer_models.spec import TrainingFailed, models
 from orchestrator.console import Console
 from orchestrator.experiment.config import Experiment
@@ -235,7 +235,7 @@ def test_the_way_is_told_and_kept(blob_store: Store, tmp_path: Path, capsys: pyt
 def test_ways_are_timed_and_compared(blob_store: Store) -> None:
     """On a processor, with lanes that record nothing."""
     spec = models()["ststnet"]
-    fold = random_fold(spec.inputs, 12, 3, 3)
+    fold = differing_fold(spec.inputs, 12, 3, 3)
     recipe = replace(spec.recipe, batch_size=4)
     ways = measure_ways(spec, fold, recipe, "cpu", Plain)
     assert set(ways) == {"plain", "graph", "pack"}
@@ -256,6 +256,15 @@ def test_ways_are_timed_and_compared(blob_store: Store) -> None:
     assert isinstance(wrong, Speed)
     assert wrong.gap > 1e-3
     assert measure_ways(spec, fold, recipe, "cpu", Broken)["graph"] == "RuntimeError: capture failed"
+
+
+def test_a_wrong_order_of_the_clips_shows() -> None:
+    spec = models()["ststnet"]
+    fold = differing_fold(spec.inputs, 12, 3, 3)
+    other = replace(fold, train=tuple(np.asarray(clips)[::-1] for clips in fold.train))
+    recipe = replace(spec.recipe, batch_size=4, epochs=2, keep_every=1)
+    one, two = (spec.fit(spec, arrays, recipe, 0, "cpu").logits for arrays in (fold, other))
+    assert np.abs(one - two).max() > 1e-4
 
 
 def test_noise_of_the_start_is_not_taken_for_the_time_of_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
