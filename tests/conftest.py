@@ -31,11 +31,27 @@ class _TogetherWhatIsShared(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _TogetherWhatIsShared:
+    config.option.loadscopereorder = False  # the order is ours, below
     return _TogetherWhatIsShared(config, log)
 
 
+# They take longest, so they begin: what is left for the end is short, and no process waits for another one.
+_LONGEST = (
+    "ray",
+    "report",
+    "tests/models/test_registry.py",
+    "tests/models/test_recorded.py",
+    "tests/data/test_mutations.py",
+    "tests/orchestrator/search/test_canaries.py",
+    "tests/data/test_habits.py",
+    "tests/models/test_pooled_convolution.py",
+    "tests/orchestrator/test_start.py",
+)
+_RANK = {shared: rank for rank, shared in enumerate(_LONGEST)}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _shares(item.nodeid) != "ray")  # they take longest, so they begin
+    items.sort(key=lambda item: _RANK.get(_shares(item.nodeid), len(_RANK)))
 
 
 @cache

@@ -258,23 +258,26 @@ def extract(missing: Sequence[SubjectWork], workers: int, title: str, console: C
     problems: dict[str, Problem] = {}
     told_of: set[str] = set()
     unit = "clips" if len({feature for job in jobs for feature in job.shards}) == 1 else "clips × features"
-    with console.progress(title, sum(job.arrays for job in jobs), unit) as progress, waited_for(came, console):
-        while running:
-            told: Any = ray.wait(list(running), num_returns=1)[0][0]
-            try:
-                made: Made = ray.get(next(told))
-            except StopIteration:
-                start(running.pop(told))
-                continue
-            if made.stop:
-                # Before this process ends: Ray would add lines of its own about tasks that lost their owner.
-                for handle in actors:
-                    ray.kill(handle)
-                ray.wait(list(running), num_returns=len(running), timeout=10)
-                raise BadInput(made.stop)
-            problems |= {str(problem): problem for problem in made.problems}
-            told_of.add(made.told)
-            progress.advance(made.arrays)
+    try:
+        with console.progress(title, sum(job.arrays for job in jobs), unit) as progress, waited_for(came, console):
+            while running:
+                told: Any = ray.wait(list(running), num_returns=1)[0][0]
+                try:
+                    made: Made = ray.get(next(told))
+                except StopIteration:
+                    start(running.pop(told))
+                    continue
+                if made.stop:
+                    raise BadInput(made.stop)
+                problems |= {str(problem): problem for problem in made.problems}
+                told_of.add(made.told)
+                progress.advance(made.arrays)
+    finally:
+        # An error may keep these names alive, and with them the actors, which would keep their cores. And if this
+        # process ends first, Ray adds lines of its own about tasks that lost their owner.
+        for handle in actors:
+            ray.kill(handle)
+        ray.wait(list(running), num_returns=len(running), timeout=10)
     for line in sorted(told_of - {""}):
         console.warn(line)
     raise_all(problems[text] for text in sorted(problems))

@@ -59,9 +59,10 @@ def bomb(path: Path) -> None:
     torch.save(STATE, path)
     with zipfile.ZipFile(path) as packed:
         files = {name: packed.read(name) for name in packed.namelist()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+    largest = next(name for name in files if name.endswith("/data/0"))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         for name, content in files.items():
-            packed.writestr(name, content if name.endswith(".pkl") else bytes(300_000_000))
+            packed.writestr(name, bytes(300_000_000) if name == largest else content)
 
 
 def terabyte(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Packs: one trial of several jobs, each of which ends by itself; without Ray and without a GPU."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -237,9 +238,13 @@ def test_what_has_ended_is_watched_no_more(
     ends: list[int] = []
     monkeypatch.setattr("os._exit", ends.append)
     sweep = Sweep(plan, tmp_path, lambda job: Place(1 / 8, "graph", most))
-    sweep.minutes = 1.0 / 60
+    sweep.minutes = 10.0
+    before = set(threading.enumerate())
     sweep.run()
-    time.sleep(1.5 * most)
+    watches = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for watch in set(watches) - before:
+        watch.join(timeout=5)  # one that was called off ends soon
+        assert not watch.is_alive()
     assert ends == []
     assert sweep.logits() == plain
     assert not sweep.ledger.failures()
