@@ -56,8 +56,7 @@ def compare(results: Sequence[Results], reference: str | None, metric: str) -> d
     Raises
     ------
     BadInput
-        If folders do not have the same clips, classes, protocol or number of seeds for a dataset, or there is nothing
-        to compare with.
+        If folders do not have the same clips, classes or protocol for a dataset, or there is nothing to compare with.
     """
     by_dataset = named_entries(results)
     raise_all(
@@ -87,7 +86,9 @@ def compare_all(dataset: str, entries: Sequence[Entry], metric: str) -> dict[str
 
 def _measured(pairs: Sequence[tuple[str, Entry, Entry]], metric: str) -> dict[str, Any]:
     found = [
-        difference(entry.counts, against.counts, next(iter(scopes(entry.cell).values())).strata, METRICS[metric])
+        difference(
+            *as_many(entry.counts, against.counts), next(iter(scopes(entry.cell).values())).strata, METRICS[metric]
+        )
         for _, entry, against in pairs
     ]
     adjusted = holm([one.p for one in found], len(found))
@@ -99,6 +100,18 @@ def _measured(pairs: Sequence[tuple[str, Entry, Entry]], metric: str) -> dict[st
             for (dataset, entry, against), one, p in zip(pairs, found, adjusted, strict=True)
         ],
     }
+
+
+def as_many(first: Counts, second: Counts) -> tuple[Counts, Counts]:
+    """Equally many seeds of two models: the first ones of the model that has more. Which these are, no result decides.
+
+    Parameters
+    ----------
+    first, second
+        Confusion matrices ``[seeds, ...]``, in the order in which the experiments name their seeds.
+    """
+    seeds = min(len(first), len(second))
+    return first[:seeds], second[:seeds]
 
 
 def named_entries(results: Sequence[Results]) -> dict[str, list[Entry]]:
@@ -137,9 +150,6 @@ def unlike(dataset: str, entries: Sequence[Entry]) -> list[Problem]:
             if mine != others:
                 told = f"other {what}: {mine} in {entry.of.name}, {others} in {first.of.name}"
                 problems.append(Problem(where, told, "compare results on the same clips only"))
-        if len(entry.cell.seeds) != len(first.cell.seeds):
-            told = f"{entry.name} has {len(entry.cell.seeds)} seeds, {first.name} has {len(first.cell.seeds)}"
-            problems.append(Problem(where, told, "run both with the same `seeds`; what is there is not trained again"))
     return list(dict.fromkeys(problems))
 
 
@@ -159,6 +169,10 @@ def _document(
     error, freedom = found.subject_error, found.freedom
     seen = None if error is None else detectable(error, freedom, family)
     verdict = _verdict(found, adjusted, family)
+    one, other = as_many(entry.counts, against.counts)
+    words = _words(entry.name, against.name, found, verdict, seen, metric.upper())
+    if len(entry.cell.seeds) != len(against.cell.seeds):
+        words += f" (the first {len(one)} seeds of each)" if len(one) > 1 else " (the first seed of each)"
     return {
         "dataset": dataset,
         "protocol": entry.cell.protocol,
@@ -167,9 +181,9 @@ def _document(
         "rule": entry.of.plan.rule,
         "reference": against.name,
         "subjects": found.subjects,
-        "seeds": len(entry.cell.seeds),
-        "score": headline(entry.counts)[metric],
-        "reference_score": headline(against.counts)[metric],
+        "seeds": len(one),
+        "score": headline(one)[metric],
+        "reference_score": headline(other)[metric],
         "difference": found.value,
         "interval": found.interval,
         "p": found.p,
@@ -179,7 +193,7 @@ def _document(
         "seed_error": found.seed_error,
         "detectable": seen,
         "verdict": verdict,
-        "words": _words(entry.name, against.name, found, verdict, seen, metric.upper()),
+        "words": words,
     }
 
 
@@ -226,8 +240,14 @@ def separable_from_best(cells: Sequence[CellPredictions], rule: str) -> dict[Cel
         counts = [cell.per_subject(rule) for cell in there]
         best = max(range(len(there)), key=lambda index: headline(counts[index])["uf1"])
         others = [index for index in range(len(there)) if index != best]
-        flat = [one.reshape(-1, *one.shape[2:]) for one in counts]
-        adjusted = holm([swap_test(flat[index], flat[best], metrics.uf1)[0] for index in others], family)
+        pairs = [as_many(counts[index], counts[best]) for index in others]
+        p = [swap_test(_flat(one), _flat(other), metrics.uf1)[0] for one, other in pairs]
+        adjusted = holm(p, family)
         found[there[best].cell] = False
         found |= {there[index].cell: p <= LEVEL for index, p in zip(others, adjusted, strict=True)}
     return found
+
+
+def _flat(counts: Counts) -> Counts:
+    """Seeds and runs as one axis."""
+    return counts.reshape(-1, *counts.shape[2:])

@@ -72,7 +72,7 @@ class OpenedResults:
         Raises
         ------
         BadInput
-            If the folders do not have the same clips, classes, protocol or seeds, or there is nothing to compare.
+            If the folders do not have the same clips, classes or protocol, or there is nothing to compare.
         """
         results = [comparison.Results(opened.name, opened.plan, opened._cells) for opened in (self, *others)]
         return _table(flat_tables.comparison_lines(comparison.compare(results, reference, metric)))

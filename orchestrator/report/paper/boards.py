@@ -154,7 +154,7 @@ def boards(
     Raises
     ------
     BadInput
-        If results of a dataset are not of the same clips, classes, protocol and number of seeds.
+        If results of a dataset are not of the same clips, classes and protocol.
     """
     by_dataset = named_entries([source.results for source in sources])
     raise_all(problem for dataset, entries in by_dataset.items() for problem in unlike(dataset, entries))

@@ -73,27 +73,34 @@ def _of_board(board: Board) -> list[Sentence]:
         found.append(Sentence(f"{len(cohort.missing)} clips of the published list {cohort.scheme} were not at hand"))
     found.append(Sentence(_HELD_OUT[row["protocol"]]))
     listed = [line for line in board.models if line.cell.searched is None]
-    seeds = f"{row['seeds']} random seeds" if row["seeds"] > 1 else "one random seed"
     if listed:
-        found.append(_trained(listed, seeds))
+        found.append(_trained(listed))
     searched = [line for line in board.models if line.cell.searched is not None]
     if searched:
-        found.append(_chosen(searched, seeds))
+        found.append(_chosen(searched))
     return found
 
 
-def _trained(lines: Sequence[Line], seeds: str) -> Sentence:
+def _seeds(lines: Sequence[Line]) -> str:
+    counts = Counter(line.row["seeds"] for line in lines)
+    if len(counts) > 1:
+        return _listed([f"{line.row['seeds']} ({line.name})" for line in lines]) + " random seeds"
+    (seeds,) = counts
+    return f"{seeds} random seeds" if seeds > 1 else "one random seed"
+
+
+def _trained(lines: Sequence[Line]) -> Sentence:
     told = [f"{line.name} ({line.settings})" if line.settings else line.name for line in lines]
     names = [line.name for line in lines]
     cites = dict.fromkeys(key for line in lines if (key := of_model(line.cell.cell.model)))
     return Sentence(
         f"With the published settings{', and the changes in brackets' if told != names else ''}, we trained "
-        f"{_listed(told)}, with {seeds}, and took the answers of the last epoch",
+        f"{_listed(told)}, with {_seeds(lines)}, and took the answers of the last epoch",
         tuple(cites),
     )
 
 
-def _chosen(lines: Sequence[Line], seeds: str) -> Sentence:
+def _chosen(lines: Sequence[Line]) -> Sentence:
     told = []
     for line in lines:
         search = line.row["search"]
@@ -102,7 +109,8 @@ def _chosen(lines: Sequence[Line], seeds: str) -> Sentence:
     cites = dict.fromkeys(key for line in lines if (key := of_model(line.cell.cell.model)))
     return Sentence(
         f"The settings and the number of epochs of {_listed(told)} were chosen for each group of held-out subjects by "
-        f"cross-validation over all other subjects, with {seeds}; no clip of a group took part in a choice made for it",
+        f"cross-validation over all other subjects, with {_seeds(lines)}; no clip of a group took part in a choice "
+        "made for it",
         tuple(cites),
     )
 

@@ -52,7 +52,7 @@ def completeness(board: Board) -> Prose:
         " subjects in ",
         number(f"{best.at}/folds"),
         " folds, seeds: ",
-        number(f"{best.at}/seeds"),
+        *_seeds(board),
         ".",
     ]
     if best.row["missing_clips"]:
@@ -63,6 +63,17 @@ def completeness(board: Board) -> Prose:
         ]
     if best.row["seeds"] == 1:
         said.append(" One seed: how much another training differs is not known.")
+    return said
+
+
+def _seeds(board: Board) -> Prose:
+    """How many seeds the models have; by model, if not all have as many."""
+    number = board.documents.number
+    if len({line.row["seeds"] for line in board.lines}) == 1:
+        return [number(f"{board.best.at}/seeds")]
+    said: list[str | Cell] = []
+    for line in board.lines:
+        said += [f"{', ' if said else ''}{line.name} ", number(f"{line.at}/seeds")]
     return said
 
 
@@ -172,6 +183,8 @@ def pair_table(board: Board) -> Table:
         f"Holm's correction over {family} comparisons. SE: standard errors if other subjects, or other seeds, were "
         "drawn."
     )
+    if len({line.row["seeds"] for line in board.lines}) > 1:
+        note += " Where one of the two has more seeds, its first ones, as many as the other has."
     return Table(named(board, "pairs"), f"Differences of UF1 on {board.dataset}", columns, rows, note)
 
 

@@ -125,13 +125,35 @@ def test_models_of_several_folders_are_compared(
     assert by[f"ststnet @ {other}"]["verdict"] == "worse"
 
 
+def test_of_a_model_with_more_seeds_the_first_ones_are_compared(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three, two, one = (tmp_path / name for name in ("three", "two", "one"))
+    filled(store, three, {"ststnet": 0.7, "off_apexnet": 0.4}, seeds=[4, 0, 7])
+    filled(store, two, {"ststnet": 0.7, "off_apexnet": 0.4}, seeds=[4, 0])
+    filled(store, one, {"majority": 0.5}, seeds=[5])
+    unequal, equal = compared(capsys, three, two, "--reference", f"ststnet @ {three}"), compared(capsys, two)
+    by = {told["model"]: told for told in unequal["comparisons"]}
+    assert by[f"off_apexnet @ {three}"]["seeds"] == 3
+    (cut,) = equal["comparisons"]
+    for key in ("seeds", "score", "reference_score", "difference", "interval", "p", "subject_error", "seed_error"):
+        assert by[f"off_apexnet @ {two}"][key] == cut[key]
+    assert by[f"off_apexnet @ {two}"]["words"].endswith(" (the first 2 seeds of each)")
+    assert not by[f"off_apexnet @ {three}"]["words"].endswith("each)")
+    (told,) = [
+        told
+        for told in compared(capsys, one, three, "--reference", "majority")["comparisons"]
+        if told["model"] == "ststnet"
+    ]
+    assert told["words"].endswith(" (the first seed of each)")
+
+
 def test_what_cannot_be_compared_is_refused(
     store: Store, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     filled(store, tmp_path / "one", {"majority": 0.5})
     assert "one model only, majority" in refused(capsys, tmp_path / "one")
     assert "is given twice" in refused(capsys, out, out)
-    assert "has 1 seeds, ststnet has 2" in refused(capsys, out, tmp_path / "one", "--reference", "ststnet")
     filled(store, tmp_path / "lodo", protocol="lodo", seeds=[0, 1])
     assert f"other protocols: lodo in {tmp_path / 'lodo'}, loso in {out}" in refused(capsys, out, tmp_path / "lodo")
     assert "did you mean 'ststnet'" in refused(capsys, out, "--reference", "ststnett")

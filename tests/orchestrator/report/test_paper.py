@@ -229,6 +229,19 @@ def test_a_searched_folder_beside_another(made: dict[str, Any], tmp_path: Path) 
     assert {"search-1.pdf", "tried-1.pdf"} <= {path.name for path in (tmp_path / "figures").iterdir()}
 
 
+def test_models_with_more_and_fewer_seeds_are_told_apart(tmp_path: Path) -> None:
+    write_blobs(Store(tmp_path / "store"), "blobs", blob_clips(8, 6))
+    for model, seeds in (("ststnet", [0, 1, 2]), ("off_apexnet", [0, 1])):
+        plan = plan_for(Store(tmp_path / "store"), models=[model], seeds=seeds)
+        commit(plan, Ledger(tmp_path / model / "ledger"), knowing({"ststnet": 0.9, "off_apexnet": 0.3}))
+        plan.save(tmp_path / model / "plan.json")
+    run("report", str(tmp_path / "ststnet"), str(tmp_path / "off_apexnet"), "--to", str(tmp_path / "report"))
+    text = "".join(page(tmp_path / "report").itertext())
+    assert "8 subjects in 8 folds, seeds: ststnet 3, off_apexnet 2." in text
+    assert "Where one of the two has more seeds, its first ones, as many as the other has." in text
+    assert "with 3 (ststnet) and 2 (off_apexnet) random seeds" in text
+
+
 def test_several_datasets_single_runs_and_a_store_that_is_gone(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     for name in ("blobs", "others"):
