@@ -234,7 +234,8 @@ def _opened(path: Path) -> npt.NDArray[np.floating]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
-        raise BadInput(Problem(str(path), f"is damaged, or holds objects: {error}", _RESTORE)) from error
+        what = "is damaged, or holds objects: its header is not that of an array of numbers, or it is too short"
+        raise BadInput(Problem(str(path), what, _RESTORE)) from error
     if array.dtype.kind != "f" or array.shape[1:] != MAP or not array.shape[0]:
         what = f"holds {array.dtype} {list(array.shape)}; maps are floats [factors, {', '.join(map(str, MAP))}]"
         raise BadInput(Problem(str(path), what, _RESTORE))

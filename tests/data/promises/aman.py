@@ -25,6 +25,11 @@ def npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def headed(header: str) -> bytes:
+    """A NumPy file with a header as it is given, and a little behind it."""
+    return b"\x93NUMPY\2\0" + len(header).to_bytes(4, "little") + header.encode() + bytes(1000)
+
+
 def jpeg(level: int, size: tuple[int, int] = (16, 24)) -> bytes:
     return cv2.imencode(".jpg", np.full((*size, 3), level, np.uint8))[1].tobytes()
 
@@ -131,6 +136,15 @@ AMAN = Promises(
         wrong("no number", made(f"{SHORT}/last"), says="has no frame number"),
         wrong("a frame twice", made(f"{SHORT}/010"), says="are both frame 10", sure=False),
         wrong("no maps", made(f"{SHORT}/11"), says="holds 0 .npy files", sure=False),
+        *(
+            wrong(f"a header {name}", written(FIRST, headed(text)), says="is damaged, or holds objects: its header")
+            for name, text in {
+                "of a terabyte": "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 256, 14, 1400000000)}",
+                "that is long": "{'descr': '<f4', 'fortran_order': False, 'shape': (" + 20_000 * "1," + ")}",
+                "of objects": "{'descr': '|O', 'fortran_order': False, 'shape': (2, 256, 14, 14)}",
+                "that is deep": 5000 * "(",
+            }.items()
+        ),
         wrong("no images", gone(IMAGES), says="missing for 1 of 2 clips: casme2/sub01/EP03_02"),
         wrong("no image", gone(f"{IMAGES}/img1/4.jpg"), says="has the factors 2.0, 10.06"),
         wrong("a factor twice", written(f"{IMAGES}/img1/4.0.jpg", jpeg(9)), says="are one factor"),
