@@ -104,6 +104,11 @@ class Board:
     documents: Documents
 
     @property
+    def equal_seeds(self) -> bool:
+        """Whether all models have equally many seeds."""
+        return len({line.row["seeds"] for line in self.lines}) == 1
+
+    @property
     def best(self) -> Line:
         """The model with the highest UF1."""
         return self.lines[0]

@@ -69,7 +69,7 @@ def completeness(board: Board) -> Prose:
 def _seeds(board: Board) -> Prose:
     """How many seeds the models have; by model, if not all have as many."""
     number = board.documents.number
-    if len({line.row["seeds"] for line in board.lines}) == 1:
+    if board.equal_seeds:
         return [number(f"{board.best.at}/seeds")]
     said: list[str | Cell] = []
     for line in board.lines:
@@ -183,7 +183,7 @@ def pair_table(board: Board) -> Table:
         f"Holm's correction over {family} comparisons. SE: standard errors if other subjects, or other seeds, were "
         "drawn."
     )
-    if len({line.row["seeds"] for line in board.lines}) > 1:
+    if not board.equal_seeds:
         note += " Where one of the two has more seeds, its first ones, as many as the other has."
     return Table(named(board, "pairs"), f"Differences of UF1 on {board.dataset}", columns, rows, note)
 

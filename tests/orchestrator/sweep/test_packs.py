@@ -231,12 +231,8 @@ def test_a_pack_that_hangs_ends_its_process_and_names_nobody(
 
 
 @pytest.mark.parametrize("most", [1, 4])
-def test_what_has_ended_is_watched_no_more(
-    plan: Plan, tmp_path: Path, plain: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
+def test_what_has_ended_is_watched_no_more(plan: Plan, tmp_path: Path, plain: dict[str, bytes], most: int) -> None:
     """A worker may wait for its next fold longer than a fold may take."""
-    ends: list[int] = []
-    monkeypatch.setattr("os._exit", ends.append)
     sweep = Sweep(plan, tmp_path, lambda job: Place(1 / 8, "graph", most))
     sweep.minutes = 10.0
     before = set(threading.enumerate())
@@ -245,7 +241,6 @@ def test_what_has_ended_is_watched_no_more(
     for watch in set(watches) - before:
         watch.join(timeout=5)  # one that was called off ends soon
         assert not watch.is_alive()
-    assert ends == []
     assert sweep.logits() == plain
     assert not sweep.ledger.failures()
 
