@@ -289,7 +289,7 @@ class ModelSpec:
     instead
         Other inputs of the same shapes, tried in this order where a dataset cannot provide `inputs`.
     space
-        What a hyper-parameter search varies, if not the usual; see ``search_space``.
+        What a hyper-parameter search varies, if not learning rate, weight decay and batch size around the recipe.
     """
 
     name: str
@@ -306,16 +306,6 @@ class ModelSpec:
     gpu_share: float = 0.125
     instead: tuple[tuple[InputSpec, ...], ...] = ()
     space: Space | None = None
-
-    def search_space(self, recipe: Recipe) -> Space:
-        """What a search varies: `space`, or for a network without one, around a recipe."""
-        if self.space is not None or self.build is None:
-            return self.space or {}
-        return {
-            "lr": Range(recipe.lr / 10, recipe.lr * 10, log=True),
-            "weight_decay": tuple(sorted({0.0, 1e-4, 1e-3, recipe.weight_decay})),
-            "batch_size": tuple(sorted({max(recipe.batch_size // 2, 1), recipe.batch_size, recipe.batch_size * 2})),
-        }
 
     def code_digest(self) -> str:
         """SHA-256 of the source that decides this model's results.

@@ -16,6 +16,7 @@ from mer_data.storage.store import Store
 from mer_models.spec import models
 from orchestrator.console import Console, duration
 from orchestrator.experiment.config import Experiment, preset
+from orchestrator.experiment.declarations import declaration
 from orchestrator.experiment.plan import Plan, PlannedDataset, of_older_search
 from orchestrator.experiment.planner import make_plan
 from orchestrator.experiment.resolve import Resolved, ResolvedDataset, by_member, choose_datasets, resolve
@@ -144,7 +145,7 @@ def _resolved(experiment: Experiment, console: Console) -> Resolved:
         for about in (*perhaps_same_people(dataset.cohort.clip_ids), *_of_features(store, dataset)):
             console.warn(f"{name}: {about}")
         for model, inputs in dataset.inputs.items():
-            if inputs != models()[model].inputs:
+            if inputs != declaration(model).inputs:
                 eats = ", ".join(taken.feature for taken in inputs)
                 console.warn(f"{name}: {model} runs on {eats}, since its own input cannot be made there")
         left_out = [model for model in models() if model not in dataset.inputs]
@@ -254,7 +255,7 @@ def _sweep(experiment: Experiment, plan: Plan, out: Path, cluster: Cluster, cons
         console.warn(f"{len(damaged)} damaged results were moved to {ledger.root / 'damaged'}; they are run again")
     done = ledger.ids() - without_weights(plan, out)
     jobs = [job for job in plan.jobs if job.id not in done]
-    searches = sorted(_studies(plan, out, ledger), key=lambda run: models()[run.study.model].gpu_share)
+    searches = sorted(_studies(plan, out, ledger), key=lambda run: declaration(run.study.model).gpu_share)
     left = len(jobs) + sum(search.left for search in searches)
     if done:
         console.say(f"{len(done)} folds are done already" + (f", at most {left} are left" if left else ""))

@@ -1,6 +1,9 @@
 """Fixtures that several rooms share."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +20,9 @@ from mer_data.storage.store import Store
 # What the user's environment says must not lead tests to the user's own servers, stores and clusters.
 for _name in ("MLFLOW_TRACKING_URI", "MER_STORE", "MER_RUNS", "RAY_ADDRESS", "SSH_CONNECTION"):
     os.environ.pop(_name, None)
+# Nor must what the user's own runs remember be read, or written.
+os.environ["MER_CACHE"] = tempfile.mkdtemp(prefix="mer-cache-")
+atexit.register(shutil.rmtree, os.environ["MER_CACHE"], ignore_errors=True)
 # A token that another run left in the home folder must not decide whether the tests' cluster starts.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 # Tests run beside each other: each with one thread, so that none waits for a core that another one has.

@@ -1,6 +1,5 @@
 """Installing and looking around: what is said first, how fast it answers, what a package page and an image get."""
 
-import json
 import os
 import re
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mer_data.files import read_json, write_sealed
 from orchestrator.cli import commands as cli
 from orchestrator.cli import model_cards
 
@@ -66,12 +66,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_remembered_holds_for_this_code_only(cache: Path) -> None:
     told = model_cards.models_document(["ststnet"])
-    known = json.loads(cache.read_text())
-    known["rows"] = [{**row, "params": 7} for row in known["rows"]]
-    cache.write_text(json.dumps(known))
+    known = read_json(cache, "")
+    write_sealed(cache, {**known, "found": [{**row, "params": 7} for row in known["found"]]})
     assert model_cards.models_document(["ststnet"])["rows"][0]["params"] == 7, "the same code: it is read"
     assert model_cards.models_document(["ststnet"], own=True) == told, "the user's own models: it is not"
-    cache.write_text(json.dumps({**known, "digest": "of other code"}))
+    write_sealed(cache, {**known, "of": {"the project's code": "other"}})
     assert model_cards.models_document(["ststnet"]) == told
 
 

@@ -1,28 +1,14 @@
-"""What `mer models` and `mer complexity` show.
-
-What there is to know of the registered models is counted once and remembered, by a digest of the code that it follows
-from: importing PyTorch and building every network takes seconds.
-"""
+"""What `mer models` and `mer complexity` show."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-from mer_data.files import write_json
 from mer_data.problems import Problem, did_you_mean, raise_all
 from mer_models.plugins import packages
 from orchestrator.console import Console
-
-_ROOT = Path(__file__).resolve().parents[2]
-# What the document follows from: networks and their cards, features and notes on them, and what puts it together.
-_SOURCES = ("mer_models", "mer_data/features", "orchestrator/precompute", "orchestrator/cli")
+from orchestrator.machines.code_memory import remembered
 
 
 def models_document(names: Sequence[str] = (), *, own: bool = False) -> dict[str, Any]:
@@ -47,33 +33,17 @@ def models_document(names: Sequence[str] = (), *, own: bool = False) -> dict[str
 
 def _all_rows(own: bool) -> list[dict[str, Any]]:
     """The rows of all models: as remembered, or counted now and remembered."""
-    remembered = _remembered_file()
-    by_others = own or bool(packages())  # their code may change without a new version
-    if not by_others:
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            known = json.loads(remembered.read_text(encoding="utf-8"))
-            if known["digest"] == _digest_of_code():
-                return list(known["rows"])
-    from orchestrator.cli import model_facts
 
-    # As it is after a way through JSON, so that the first answer equals the later ones.
-    rows: list[dict[str, Any]] = json.loads(json.dumps(model_facts.models_document()["rows"]))
-    if not by_others:
-        with suppress(OSError):  # a home folder that cannot be written costs time, nothing else
-            write_json(remembered, {"digest": _digest_of_code(), "rows": rows})
+    def count() -> list[dict[str, Any]]:
+        from orchestrator.cli import model_facts
+
+        rows: list[dict[str, Any]] = model_facts.models_document()["rows"]
+        return rows
+
+    if own or packages():  # their code may change without a new version
+        return count()
+    rows: list[dict[str, Any]] = remembered("models", count)
     return rows
-
-
-def _remembered_file() -> Path:
-    return Path(os.environ.get("MER_CACHE") or "~/.cache/mer").expanduser() / "models.json"
-
-
-def _digest_of_code() -> str:
-    """SHA-256 of the source files that the rows follow from, and of PyTorch's version."""
-    digest = hashlib.sha256(version("torch").encode())
-    for path in sorted(path for folder in _SOURCES for path in (_ROOT / folder).rglob("*.py")):
-        digest.update(f"{path.relative_to(_ROOT)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def models_lines(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 from mer_data import protocols
 from mer_data.hashing import digest
 from mer_data.problems import BadInput, Problem
-from mer_models.spec import InputSpec, Range, Recipe, models
+from mer_models.spec import InputSpec, Range, Recipe
+from orchestrator.experiment.declarations import code_digest, declaration
 from orchestrator.experiment.plan import (
     PLAN_VERSION,
     Job,
@@ -38,7 +39,7 @@ def make_plan(resolved: Resolved) -> Plan:
         If a dataset's clips have a single source where one is to be held out, or too few subjects for a search.
     """
     resolved = _as_read(resolved)
-    experiment, codes = resolved.experiment, {name: models()[name].code_digest() for name in resolved.recipes}
+    experiment, codes = resolved.experiment, {name: code_digest(name) for name in resolved.recipes}
     datasets = {name: _plan_dataset(resolved, of, codes) for name, of in resolved.datasets.items()}
     return Plan(
         version=PLAN_VERSION,
@@ -54,7 +55,7 @@ def make_plan(resolved: Resolved) -> Plan:
         studies=tuple(_studies(resolved, datasets)),
         model_files=resolved.model_files,
         weights=experiment.weights,
-        networks=tuple(name for name in resolved.recipes if models()[name].build is not None),
+        networks=tuple(name for name in resolved.recipes if declaration(name).is_network),
         definitions=_definitions(resolved, datasets),
     )
 
@@ -131,7 +132,7 @@ def _jobs(resolved: Resolved, datasets: Mapping[str, PlannedDataset]) -> Iterato
             if model in resolved.spaces:
                 continue
             recipe = resolved.recipes[model]
-            changes, of_recipe = recipe.changes(models()[model].recipe), recipe_key(of_model, recipe)
+            changes, of_recipe = recipe.changes(declaration(model).recipe), recipe_key(of_model, recipe)
             for seed in resolved.experiment.seeds:
                 for held_out in planned.folds:
                     of_fold = planned.fold_key(held_out, seed, None)

@@ -16,10 +16,11 @@ from mer_data.problems import BadInput, Problem, did_you_mean, raise_all
 from mer_data.schema import Clip
 from mer_data.storage.store import Dataset, Store
 from mer_models.plugins import ModelFile
-from mer_models.spec import InputSpec, ModelSpec, Recipe, Space, models
+from mer_models.spec import InputSpec, Recipe, Space, models
 from orchestrator.console import Console
 from orchestrator.experiment.cohort import Cohort, make_cohort
 from orchestrator.experiment.config import Experiment
+from orchestrator.experiment.declarations import Declaration, declaration
 from orchestrator.experiment.sections import DatasetChoice
 from orchestrator.experiment.user_models import load as load_user_models
 from orchestrator.experiment.variants import in_words as preparation_in_words
@@ -170,19 +171,19 @@ def _choose_models(experiment: Experiment, store: Store, members: Sequence[str])
     missed.
     """
     names = models() if experiment.all_models else experiment.models
-    chosen = {name: choose_inputs(models()[name], store, members) for name in names}
+    chosen = {name: choose_inputs(declaration(name), store, members) for name in names}
     if experiment.all_models:
         return {name: inputs for name, inputs in chosen.items() if inputs is not None}
-    return {name: models()[name].inputs if inputs is None else inputs for name, inputs in chosen.items()}
+    return {name: declaration(name).inputs if inputs is None else inputs for name, inputs in chosen.items()}
 
 
-def choose_inputs(spec: ModelSpec, store: Store, members: Sequence[str]) -> tuple[InputSpec, ...] | None:
+def choose_inputs(of: Declaration, store: Store, members: Sequence[str]) -> tuple[InputSpec, ...] | None:
     """What a model eats on datasets of the store: its own inputs or, where these cannot be made, others it can do with.
 
     None if they can provide neither.
     """
     datasets = [store.dataset(member) for member in members]
-    for inputs in (spec.inputs, *spec.instead):
+    for inputs in (of.inputs, *of.instead):
         if all(_can_have(store, dataset, taken.feature) for taken in inputs for dataset in datasets):
             return inputs
     return None
@@ -206,12 +207,12 @@ def _choose_recipes(experiment: Experiment, names: Sequence[str]) -> dict[str, R
     ]
     recipes = {}
     for name in names:
-        spec = models()[name]
-        of_all = experiment.recipes.get("all", {}) if spec.build is not None else {}
+        declared = declaration(name)
+        of_all = experiment.recipes.get("all", {}) if declared.is_network else {}
         changes = {**of_all, **experiment.recipes.get(name, {})}
         problems += _unknown_fields(experiment, ("recipes", name), changes, _FIELDS)
         try:
-            recipes[name] = _changed(spec.recipe, changes)
+            recipes[name] = _changed(declared.recipe, changes)
         except ValidationError as error:
             problems += [experiment.problem(("recipes", name, *e["loc"]), in_words(e)) for e in error.errors()]
     raise_all(problems)
@@ -254,7 +255,7 @@ def _choose_spaces(experiment: Experiment, recipes: Mapping[str, Recipe]) -> dic
     ]
     spaces: dict[str, Space] = {}
     for name, recipe in recipes.items():
-        space = search.space.get(name, models()[name].search_space(recipe))
+        space = search.space.get(name, declaration(name).search_space(recipe))
         if space or len(recipe.kept_epochs()) > 1:
             spaces[name] = _checked_space(experiment, ("search", "space", name), space, recipe, problems)
     raise_all(problems)

@@ -19,6 +19,7 @@ from mer_data.storage.shards import Feature, LazyRows
 from mer_data.storage.store import Store, original
 from mer_models.spec import InputSpec, ModelSpec, Recipe, models
 from orchestrator.console import Console
+from orchestrator.experiment.declarations import declaration
 from orchestrator.experiment.plan import Plan
 from orchestrator.experiment.resolve import choose_inputs
 from orchestrator.experiment.variants import default_member
@@ -191,7 +192,7 @@ def _open_weights(place: Path, store: Store, dataset: str, console: Console) -> 
     spec, trained_on = models()[name], cards[0].trained_on
     if trained_on is not None:
         return _Weights(place, tuple(files), tuple(cards), replace(spec, inputs=trained_on.inputs))
-    inputs = choose_inputs(spec, store, [dataset]) or spec.inputs
+    inputs = choose_inputs(declaration(name), store, [dataset]) or spec.inputs
     if inputs != spec.inputs:
         eats = ", ".join(taken.feature for taken in inputs)
         console.warn(f"{dataset}: {name} runs on {eats}, since its own input cannot be made there")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from mer_models.spec import models
 from orchestrator.console import Console, duration
+from orchestrator.experiment.declarations import costs, declaration
 from orchestrator.experiment.plan import Plan, Study
 from orchestrator.machines.resources import Resources
 
@@ -35,12 +35,8 @@ def training_seconds(plan: Plan, done: set[str], searches: Iterable[tuple[Study,
         classes[study.model] = len(plan.datasets[study.dataset].cohort.classes)
     seconds: defaultdict[str, float] = defaultdict(float)
     for (model, epochs), count in clips.items():
-        spec = models()[model]
-        if spec.build is not None:
-            from mer_models.complexity import complexity  # needs PyTorch, and so does the network
-
-            products = _PASSES * complexity(spec, classes[model]).flops
-            seconds[model] += products * epochs * count / _PER_SECOND
+        if declaration(model).is_network:
+            seconds[model] += _PASSES * costs(model, classes[model])["flops"] * epochs * count / _PER_SECOND
     return seconds
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mer_data.files import write_json
-from mer_models.spec import Range, Recipe, models
+from mer_models.spec import Range, Recipe
 from orchestrator.console import Console
+from orchestrator.experiment.declarations import declaration
 from orchestrator.experiment.plan import Job, Plan
 from orchestrator.experiment.sections import Gpu
 from orchestrator.sweep.gpu_probe import Measured, Probe, measure, on_gpus
@@ -111,7 +112,7 @@ def _recipes(plan: Plan) -> dict[tuple[str, str, int], Recipe]:
         batches = study.space.get("batch_size", (study.recipe.batch_size,))
         for batch in (batches.high,) if isinstance(batches, Range) else batches:
             wanted[study.dataset, study.model, int(batch)] = replace(study.recipe, batch_size=int(batch))
-    return {kind: recipe for kind, recipe in wanted.items() if models()[kind[1]].gpu_share}
+    return {kind: recipe for kind, recipe in wanted.items() if declaration(kind[1]).gpu_share}
 
 
 def _probe(plan: Plan, dataset: str, model: str, recipe: Recipe) -> Probe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mer_models.spec import models
+from orchestrator.experiment.declarations import declaration
 from orchestrator.experiment.plan import Job
 
 Way = Literal["plain", "graph"]
@@ -49,4 +49,4 @@ class Place:
 
 def declared(job: Job) -> Place:
     """The place that a job's model declares."""
-    return Place(models()[job.model].gpu_share)
+    return Place(declaration(job.model).gpu_share)

@@ -62,13 +62,22 @@ def test_help_imports_next_to_nothing(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A folder with ``small.yaml`` and its run ``out``, whose folds are done; and what training them has imported."""
+    """A folder with finished folds: of baselines, ``small.yaml`` in ``out``; of a network, ``net.yaml`` in ``net``.
+
+    With it, what training the baselines has imported.
+    """
     from blobs import blob_clips, write_blobs
 
     folder = tmp_path_factory.mktemp("start")
     write_blobs(Store(folder / "store"), "blobs", blob_clips())
-    told = {"name": "small", "store": str(folder / "store"), "datasets": ["blobs"], "models": ["majority", "chance"]}
-    (folder / "small.yaml").write_text(json.dumps(told))
+    told = {"store": str(folder / "store"), "datasets": ["blobs"]}
+    few = {"ststnet": {"epochs": 1}}
+    for name, chosen in (
+        ("small", {"models": ["majority", "chance"]}),
+        ("net", {"models": ["ststnet"], "recipes": few}),
+    ):
+        (folder / f"{name}.yaml").write_text(json.dumps({"name": name, **told, **chosen}))
+    imported(folder, FOLDS, "net.yaml", "net")
     return folder, imported(folder, FOLDS, "small.yaml", "out")
 
 
@@ -80,8 +89,10 @@ def test_the_baselines_train_without_pytorch(finished: tuple[Path, list[str]]) -
 
 def test_who_looks_at_results_waits_for_no_big_library(finished: tuple[Path, list[str]]) -> None:
     folder, _ = finished
-    mer(folder, "run", "small.yaml", "--out", "out")  # scores and mirrors what is there
-    for command in (("run", "small.yaml", "--out", "out"), ("status", "out"), ("data", "list", "--store", "store")):
+    runs = ("run", "small.yaml", "--out", "out"), ("run", "net.yaml", "--out", "net")
+    for command in runs:
+        mer(folder, *command)  # scores and mirrors what is there, and remembers what the network declares and costs
+    for command in (*runs, ("status", "out"), ("status", "net"), ("data", "list", "--store", "store")):
         modules = mer(folder, *command)
         needed = ["cv2", "scipy"] if command[0] == "run" else []  # a version that is part of features; intervals
         assert [name for name in BIG if name in modules and name not in needed] == [], command

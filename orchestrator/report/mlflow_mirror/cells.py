@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mer_data.files import write_json
 from mer_data.hashing import digest
-from mer_models.spec import models
+from orchestrator.experiment.declarations import costs, declaration
 from orchestrator.experiment.plan import Plan
 from orchestrator.output.search_history import histories
 from orchestrator.report.flat_tables import csv_text
@@ -183,13 +183,11 @@ class _CellRun:
         self._client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
 
     def _costs(self) -> dict[str, float]:
-        spec, names = models()[self._cell.cell.model], ("params", "flops", "mem_rw_bytes")
-        if spec.build is None:
+        names, model = ("params", "flops", "mem_rw_bytes"), self._cell.cell.model
+        if not declaration(model).is_network:
             return dict.fromkeys(names, 0.0)
-        from mer_models.complexity import complexity  # needs PyTorch, which takes a second to import
-
-        cost = complexity(spec, len(self._cell.cohort.classes))
-        return {name: float(getattr(cost, name)) for name in names}
+        cost = costs(model, len(self._cell.cohort.classes))
+        return {name: float(cost[name]) for name in names}
 
 
 def _confusion_figure(row: dict[str, Any], title: str) -> Any:
